@@ -292,6 +292,18 @@ def h_inverse_general(x: float, p: float) -> tuple[float, float]:
 
 
 @jit_inline
+def h_inverse_general_alone(x: float, p: float) -> float:
+    """`h_inverse` for any p > 2."""
+    return h_inverse_general(x, p)[0]
+
+
+@jit_inline
+def h_inverse_slack_general(x: float, p: float) -> float:
+    """`h_inverse_slack` for any p > 2."""
+    return h_inverse_general(x, p)[1]
+
+
+@jit_inline
 def h_inverse_hyperbolic(x: float) -> float:
     """``asinh(x/2)``."""
     return inverse_edges(x, inverse_2_fast(finite_or_1(x)))

@@ -63,22 +63,26 @@ class Accuracy:
     ``benchmarks/functions/accuracy.py --save``.
     """
 
-    version = "2"
+    version = "1"
     timeout = 120
     params = (*_COLUMNS, "selector_g")
     param_names = ("function",)
 
-    def track_ulp(self, function: str) -> float:
+    def track_largest_ulp(self, function: str) -> float:
         """At every point of the sample but those whose values are nearly subnormal."""
-        import fastdln
+        return max(largest_ulps(function).values())
 
-        rows = np.array(json.loads(_SAMPLE.read_text())[function])
-        return max(
-            _ulps(getattr(fastdln, function), p, *rows[rows[:, 0] == p, 1:].T)
-            for p in np.unique(rows[:, 0]).tolist()
-        )
+    track_largest_ulp.unit = "ulp"  # type: ignore[attr-defined]
 
-    track_ulp.unit = "ulp"  # type: ignore[attr-defined]
+
+def largest_ulps(function: str) -> dict[float, float]:
+    """Largest error over the sample for each depth in it."""
+    import fastdln
+
+    evaluate = getattr(fastdln, function)
+    rows = np.array(json.loads(_SAMPLE.read_text())[function])
+    depths = np.unique(rows[:, 0]).tolist()
+    return {p: _ulps(evaluate, p, *rows[rows[:, 0] == p, 1:].T) for p in depths}
 
 
 def _ulps(

@@ -8,6 +8,8 @@ array is cut.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastdln._jit import jit, jit_inline, jit_inner
@@ -20,6 +22,15 @@ from fastdln.kernels.coordinate_fast import (
     h_fast_end,
     log_1_plus,
     log_slack_small,
+)
+from fastdln.kernels.coordinate_inverse_algebraic import (
+    LINEAR,
+    last_3,
+    last_4,
+    slack_3,
+    slack_4,
+    start_3,
+    start_4,
 )
 from fastdln.kernels.coordinate_inverse_fast import (
     argument_2,
@@ -35,11 +46,13 @@ from fastdln.kernels.coordinate_inverse_fast import (
     usual,
 )
 from fastdln.kernels.coordinate_loops import (
+    LARGEST,
     MAGNITUDE,
     Array,
     each_of_x,
     each_of_x_and_p,
     in_blocks,
+    instance,
     mark,
 )
 from fastdln.kernels.coordinate_power import exponent_b
@@ -52,6 +65,7 @@ from fastdln.kernels.intrinsics import (
 BLOCK = 512  # elements between two loops of one function: they stay in the nearest cache
 ROW = BLOCK + 24  # rows 4096 bytes apart would seem to overlap to the processor
 ONE_BITS = 0x3FF0000000000000
+LINEAR_BITS = int(np.float64(LINEAR).view(np.int64))
 SMALL_BITS = 0x336F000000000000  # below it `one.h_moderate` may take another form
 
 
@@ -109,6 +123,49 @@ def put_hyperbolic(x: Array, out: Array) -> int:
     return seen
 
 
+slack: Any = None  # free names of a pattern
+start: Any = None
+last: Any = None
+whole: Any = None
+edges: Any = None
+
+
+def _in_steps(x: Array, p: float, out: Array, far: bool) -> int:
+    """An inverse in three steps; where it is linear or at infinity, in a second pass."""
+    use_wide_vectors()
+    seen = 0
+    n, t, tl, d, dl, r = np.empty((6, ROW))
+    for begin in range(0, out.size, BLOCK):
+        part, y = x[begin : begin + BLOCK], out[begin : begin + BLOCK]
+        for i in range(y.size):
+            n[i] = slack(abs(part[i]))
+        for i in range(y.size):
+            t[i], tl[i], d[i], dl[i], r[i] = start(abs(part[i]), n[i])
+        for i in range(y.size):
+            v = last(abs(part[i]), t[i], tl[i], d[i], dl[i], r[i])
+            y[i] = with_sign(v, part[i])
+            bits = float_to_bits(part[i]) & MAGNITUDE
+            seen |= (bits - LINEAR_BITS) | (LARGEST - bits)
+    return edges(x, out) if seen < 0 else seen
+
+
+def _edges_of_inverse(x: Array, out: Array) -> int:
+    """The function where it is linear or at infinity; negative if there is a NaN."""
+    seen = 0
+    for i in range(out.size):
+        if not one.is_algebraic(abs(x[i])):
+            out[i] = whole(x[i])
+            seen |= mark(out[i])
+    return seen
+
+
+def in_steps(name: str, slack: Any, start: Any, last: Any, whole: Any) -> Any:
+    """The loop over an inverse's steps."""
+    edges = jit_inner(instance(_edges_of_inverse, "edges_" + name, whole=whole))
+    steps = {"slack": slack, "start": start, "last": last, "edges": edges}
+    return jit(instance(_in_steps, name, **steps))
+
+
 h_hyperbolic = in_blocks("h_hyperbolic", hyperbolic, put_hyperbolic)
 h_cubic = in_blocks("h_cubic", cubic, put_edges)
 h_quartic = in_blocks("h_quartic", quartic, put_edges)
@@ -125,6 +182,8 @@ h_prime_general = each_of_x_and_p("h_prime_general", one.h_prime_general)
 h_integral_hyperbolic = each_of_x("h_integral_hyperbolic", one.h_integral_hyperbolic)
 h_integral_general = each_of_x_and_p("h_integral_general", one.h_integral_general)
 
+h_inverse_cubic = in_steps("h_inverse_cubic", slack_3, start_3, last_3, one.h_inverse_cubic)
+h_inverse_quartic = in_steps("h_inverse_quartic", slack_4, start_4, last_4, one.h_inverse_quartic)
 h_inverse_general = each_of_x_and_p("h_inverse_general", one.h_inverse_general_alone)
 h_inverse_slack = each_of_x_and_p("h_inverse_slack", one.h_inverse_slack_general)
 h_of_slack = each_of_x_and_p("h_of_slack", one.h_of_slack)

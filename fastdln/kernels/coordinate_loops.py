@@ -36,6 +36,7 @@ __all__ = [
     "each_of_x_and_p",
     "fetch_ahead",
     "in_blocks",
+    "instance",
     "mark",
 ]
 

@@ -174,6 +174,9 @@ def _sum_parts(a: float, b: float) -> tuple[float, float]:
     return s, (a - (s - z)) + (b - z)
 
 
+_sum: Any = _sum_parts
+_split: Any = _split_parts
+
 if JIT_DISABLED:
     fma: Any = _fma_exact
 

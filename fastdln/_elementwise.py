@@ -17,9 +17,8 @@ from fastdln._threads import PARALLEL_FROM, run_chunks
 
 __all__ = ["Loop", "apply"]
 
-Loop = Callable[[Any, Any, Any, bool], int]
+Loop = Callable[[Any, Any, Any], int]
 
-FAR_FROM = 1 << 22  # elements: from here on results are written past the caches (32 MiB)
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -78,12 +77,11 @@ def _is_memory(x: Any) -> bool:
 def _run(loop: Loop, x: NDArray[Any], p: Any, y: NDArray[Any]) -> bool:
     """The loop over all elements, on all cores if they are many."""
     if y.size < PARALLEL_FROM and not JIT_DISABLED:
-        return loop(x, p, y, False) < 0
-    far = y.size >= FAR_FROM
+        return loop(x, p, y) < 0
     with np.errstate(all="ignore"):  # kernels that are not compiled would warn by themselves
         if isinstance(p, float):
-            return run_chunks(lambda i, j: loop(x[i:j], p, y[i:j], far), y.size)
-        return run_chunks(lambda i, j: loop(x[i:j], p[i:j], y[i:j], far), y.size)
+            return run_chunks(lambda i, j: loop(x[i:j], p, y[i:j]), y.size)
+        return run_chunks(lambda i, j: loop(x[i:j], p[i:j], y[i:j]), y.size)
 
 
 def _read_only(x: NDArray[Any]) -> NDArray[Any]:

@@ -384,7 +384,7 @@ def _potential_loop(p: float) -> Loop:
 
 def _selector_loop(p: float) -> Loop:
     zero, low = _selector_zero(p)
-    return lambda x, q, out, far: loops.selector(x, q, zero, low, out)
+    return lambda x, q, out: loops.selector(x, q, zero, low, out)
 
 
 @functools.lru_cache(maxsize=256)

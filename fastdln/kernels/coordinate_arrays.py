@@ -130,7 +130,7 @@ whole: Any = None
 edges: Any = None
 
 
-def _in_steps(x: Array, p: float, out: Array, far: bool) -> int:
+def _in_steps(x: Array, p: float, out: Array) -> int:
     """An inverse in three steps; where it is linear or at infinity, in a second pass."""
     use_wide_vectors()
     seen = 0
@@ -217,7 +217,7 @@ def inside_fast(x: Array, p: float, out: Array) -> int:
 
 
 @jit
-def h_fast(x: Array, p: float, out: Array, far: bool) -> int:
+def h_fast(x: Array, p: float, out: Array) -> int:
     """The function, any p with b <= 100."""
     seen = inside_fast(x, p, out)
     if seen >= 0:
@@ -235,7 +235,7 @@ def h_fast(x: Array, p: float, out: Array, far: bool) -> int:
 
 
 @jit
-def h_inverse_hyperbolic(x: Array, p: float, out: Array, far: bool) -> int:
+def h_inverse_hyperbolic(x: Array, p: float, out: Array) -> int:
     """The inverse of h, p = 2."""
     use_wide_vectors()
     seen = 0
@@ -288,7 +288,7 @@ def inverse_parts(size: int, p: float, work: Array, more: Array) -> None:
 
 
 @jit
-def h_inverse_fast(x: Array, p: float, out: Array, far: bool) -> int:
+def h_inverse_fast(x: Array, p: float, out: Array) -> int:
     """The inverse of h, p from 2.0203 to 1000."""
     use_wide_vectors()
     seen = 0
@@ -308,7 +308,7 @@ def h_inverse_fast(x: Array, p: float, out: Array, far: bool) -> int:
 
 
 @jit
-def h_inverse_slack_fast(x: Array, p: float, out: Array, far: bool) -> int:
+def h_inverse_slack_fast(x: Array, p: float, out: Array) -> int:
     """The inverse's slack, p from 2.0203 to 1000."""
     use_wide_vectors()
     seen = 0

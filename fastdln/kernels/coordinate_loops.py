@@ -4,10 +4,9 @@ numba caches no function that gets another as an argument. So a pattern is a pla
 function with free names, and `instance` makes of it a function of its own for each meaning
 of those names, which numba compiles and caches by its name.
 
-Every loop is ``loop(x, p, out, far) -> int``: it fills out, and is negative if a value came
+Every loop is ``loop(x, p, out) -> int``: it fills out, and is negative if a value came
 out infinite or NaN, so that warnings cost nothing where there is nothing to warn of (the
 comparison with 0 is left to the caller: inside, LLVM would no longer see a reduction).
-With far, out is larger than the caches and may be written past them.
 """
 
 from __future__ import annotations
@@ -16,16 +15,11 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-
 from fastdln._jit import jit, jit_inline, jit_inner
 from fastdln.kernels.elementary import with_sign
 from fastdln.kernels.intrinsics import (
     fetch,
-    finish_stores,
     float_to_bits,
-    misfit,
-    store_past,
     use_wide_vectors,
 )
 
@@ -42,7 +36,7 @@ __all__ = [
 
 Array = Any  # a 1-D contiguous float64 array
 
-STEP = 128  # elements of a block: two requests to memory, one burst of stores
+STEP = 128  # elements between two requests to memory
 AHEAD = 512  # how far before use the requests are made
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 LARGEST = 0x7FEFFFFFFFFFFFFF  # the bits of the largest double
@@ -64,23 +58,6 @@ def fetch_ahead(x: Array, begin: int) -> None:
         fetch(x, i)
 
 
-@jit_inline
-def first_block(out: Array, usual: int) -> int:
-    """Size of the first block, so that all later ones begin with a line of the cache."""
-    lead = misfit(out)
-    return lead if lead > 0 else usual
-
-
-@jit_inline
-def write_block(block: Array, out: Array) -> None:
-    """``out[:] = block``, whole lines past the cache: they need not be read first."""
-    whole = out.size & ~7
-    for i in range(0, whole, 8):
-        store_past(out, i, block, i)
-    for i in range(whole, out.size):
-        out[i] = block[i]
-
-
 def instance(pattern: Callable[..., Any], name: str, **meanings: Any) -> Callable[..., Any]:
     """The pattern as a function of its own, its free names given meanings."""
     made = FunctionType(pattern.__code__, {**pattern.__globals__, **meanings}, name)
@@ -94,7 +71,7 @@ inside: Any = None
 edges: Any = None
 
 
-def _of_x(x: Array, p: float, out: Array, far: bool) -> int:
+def _of_x(x: Array, p: float, out: Array) -> int:
     """A scalar function of x, element by element."""
     use_wide_vectors()
     seen = 0
@@ -105,7 +82,7 @@ def _of_x(x: Array, p: float, out: Array, far: bool) -> int:
     return seen
 
 
-def _of_x_and_p(x: Array, p: float, out: Array, far: bool) -> int:
+def _of_x_and_p(x: Array, p: float, out: Array) -> int:
     """A scalar function of x and p, element by element."""
     use_wide_vectors()
     seen = 0
@@ -116,7 +93,7 @@ def _of_x_and_p(x: Array, p: float, out: Array, far: bool) -> int:
     return seen
 
 
-def _of_pair(x: Array, p: Array, out: Array, far: bool) -> int:
+def _of_pair(x: Array, p: Array, out: Array) -> int:
     """A scalar function of x and p, both arrays."""
     seen = 0
     for i in range(out.size):
@@ -126,31 +103,23 @@ def _of_pair(x: Array, p: Array, out: Array, far: bool) -> int:
     return seen
 
 
-def _inside(x: Array, out: Array, far: bool) -> int:
+def _inside(x: Array, out: Array) -> int:
     """An odd form where it holds; negative if there is an x for which it does not."""
     use_wide_vectors()
     seen = 0
-    room = np.empty(STEP)
-    begin, size = 0, first_block(out, STEP)
-    while begin < out.size:
-        t, y = x[begin : begin + size], out[begin : begin + size]
+    for begin in range(0, out.size, STEP):
+        t, y = x[begin : begin + STEP], out[begin : begin + STEP]
         fetch_ahead(x, begin)
-        block = room if far else y
         for i in range(y.size):
             v, d = form(t[i])
-            block[i] = with_sign(v, t[i])
+            y[i] = with_sign(v, t[i])
             seen |= d
-        if far:
-            write_block(room, y)
-        begin, size = begin + size, STEP
-    if far:
-        finish_stores()
     return seen
 
 
-def _in_blocks(x: Array, p: float, out: Array, far: bool) -> int:
+def _in_blocks(x: Array, p: float, out: Array) -> int:
     """An odd form, then its edges if there are any."""
-    seen = inside(x, out, far)
+    seen = inside(x, out)
     return edges(x, out) if seen < 0 else seen
 
 

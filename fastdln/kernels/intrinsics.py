@@ -1,4 +1,4 @@
-"""Machine operations that numba does not offer: fused multiply-add, bit casts, stores.
+"""The two machine operations that numba does not offer: fused multiply-add and bit casts.
 
 Where the processor has no FMA unit, LLVM would call libm for every `fma` (8 to 23
 times slower overall), so there `fma` is built from Dekker's splitting and a sum rounded to
@@ -25,11 +25,8 @@ __all__ = [
     "HAS_FMA",
     "bits_to_float",
     "fetch",
-    "finish_stores",
     "float_to_bits",
     "fma",
-    "misfit",
-    "store_past",
     "use_wide_vectors",
 ]
 
@@ -96,44 +93,6 @@ def _fetch(typingctx: Any, array: Any, i: Any) -> Any:
     return types.none(array, types.int64), codegen
 
 
-@intrinsic
-def _misfit(typingctx: Any, array: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        number = ir.IntType(64)
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        address = builder.neg(builder.ptrtoint(data, number))
-        return builder.and_(builder.lshr(address, number(3)), number(7))
-
-    return types.int64(array), codegen
-
-
-@intrinsic
-def _store_past(typingctx: Any, array: Any, i: Any, source: Any, j: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        line = ir.VectorType(ir.DoubleType(), 8).as_pointer()
-
-        def place(kind: Any, value: Any, index: Any) -> Any:
-            data = context.make_array(kind)(context, builder, value).data
-            return builder.bitcast(builder.gep(data, [index]), line)
-
-        eight = builder.load(place(signature.args[2], args[2], args[3]), align=8)
-        store = builder.store(eight, place(signature.args[0], args[0], args[1]), align=64)
-        one = ir.Constant(ir.IntType(32), 1)
-        store.set_metadata("nontemporal", builder.module.add_metadata([one]))
-        return context.get_dummy_value()
-
-    return types.none(array, types.int64, source, types.int64), codegen
-
-
-@intrinsic
-def _finish_stores(typingctx: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.none(), codegen
-
-
 def _fma_exact(a: float, b: float, c: float) -> float:
     """``a * b + c`` rounded once, for runs without compilation (NUMBA_DISABLE_JIT=1)."""
     try:
@@ -184,15 +143,6 @@ if JIT_DISABLED:
         """Nothing to do without compilation."""
 
     use_wide_vectors: Any = _nothing
-    finish_stores: Any = _nothing
-
-    def misfit(array: Any) -> int:
-        """Nothing to align without compilation."""
-        return 0
-
-    def store_past(array: Any, i: int, source: Any, j: int) -> None:
-        """Copy eight elements."""
-        array[i : i + 8] = source[j : j + 8]
 
     def fetch(array: Any, i: int) -> None:
         """Nothing to do without compilation."""
@@ -231,14 +181,6 @@ else:
     # in a function with a loop of arithmetic: 512-bit vectors where there are any (LLVM
     # would take 256); the intrinsic itself, for the attribute is that of its caller
     use_wide_vectors = _wide
-
-    # elements of an array before its first full line of the cache (64 bytes)
-    misfit = _misfit
-
-    # array[i : i + 8] = source[j : j + 8] past the cache: the line is not read first. It must
-    # be a whole line; `finish_stores` before another thread reads
-    store_past = _store_past
-    finish_stores = _finish_stores
 
     # bring array[i] near without waiting for it; i may lie outside: nothing is read
     fetch = _fetch

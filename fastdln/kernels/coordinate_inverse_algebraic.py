@@ -2,9 +2,10 @@
 
 With b = 3, 2, ``d = 1 - t**2``: ``F(t) = x d**3 - 2 t (3 + t**2)`` and ``x d**2 - 4 t`` are 0. The
 first guess (`coordinate_inverse_fast.guess_first`) gives ``n = 1 - t`` to 1.4e-3, a polynomial
-in it (``benchmarks/functions/fit_inverse.py``) to 2e-5; small t are a series in x. Of t below 1/2, else of n, 26 bits are kept, so
-that d is exact in two doubles. Then ``t + y (1 - c2 y + (2 c2**2 - c3) y**2)``, ``y = -F/F'``,
-``c2 = F''/(2 F')``, ``c3 = F'''/(6 F')``.
+in it to 2e-5; small t are a series in x (``benchmarks/functions/fit_inverse.py``). Of t
+below 1/2, else of n, 26 bits are kept, so that d is exact in two doubles. Then
+``t + y (1 - c2 y + (2 c2**2 - c3) y**2)``, ``y = -F/F'``, ``c2 = F''/(2 F')``,
+``c3 = F'''/(6 F')``.
 """
 
 from __future__ import annotations

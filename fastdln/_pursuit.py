@@ -7,22 +7,15 @@ a clear margin: that proves the minimiser, however it was found. Anything less i
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._working_path import WorkingPath
 from fastdln.kernels.exact import exact_rank
-from fastdln.kernels.homotopy import (
-    END,
-    STEP,
-    direction,
-    next_event,
-    open_path,
-    solve_active,
-    solve_dual,
-)
-from fastdln.kernels.linear import matvec, rmatvec
+from fastdln.kernels.homotopy import direction, solve_active, solve_dual
+from fastdln.kernels.linear import rmatvec
 
 __all__ = ["Vertex", "pursue"]
 
@@ -32,10 +25,6 @@ _CLEAR = 1e-9  # margins below are left to exact means
 _NOTHING = 1e-25  # of the largest coordinate: zero to double-double precision, if exact means agree
 _CONSISTENT = 2.0**-80  # relative residual in double-double up to which A_S x = y is believed
 _ROUNDING = 1e-13
-_LEVEL = 0.8  # of the penalty, from one check against all columns to the next
-_NEAR = 0.65  # of the penalty: columns with such products join the working set
-_LEFT = 1e-6  # of t u: where r differs by less from it, what is left of y is looked at in itself
-_EVENTS = 12  # of the path, for each row of A, before it is given up
 _LEVELS = 4  # times that a path is taken up again with what is left of y
 
 
@@ -48,118 +37,12 @@ class Vertex(NamedTuple):
     margin: float
 
 
-class _Path:
-    """The path over a working set of columns, checked against all of them now and then.
-
-    A column outside the set that should have joined is put into it, and the path goes back to
-    where it was last checked.
-    """
+class _Path(WorkingPath):
+    """The path down to A x = y."""
 
     def __init__(self, A: Array, y: Array) -> None:
-        m, N = A.shape
-        self.A, self.y, self.k = A, y, 0
-        self.store, self.R = np.empty((m, m)), np.zeros((m, m))
-        self.active, self.sign, self.x = np.empty(m, np.int64), np.empty(m), np.empty(m)
-        self.r, self.u, self.all = y.copy(), np.empty(m), np.empty(N)
-        self.w, self.near, self.outside = 0, np.empty(0, np.int64), np.ones(N, np.bool_)
-        self.columns, self.c, self.slope = np.empty((0, m)), np.empty(0), np.empty(0)
-        self.inside = np.empty(0, np.bool_)
-        rmatvec(A, self.r, self.all)
-        self.t = float(np.max(np.abs(self.all)))
-
-    def follow(self) -> bool:
-        """Go to the end; whether it was reached. `all` then holds A^T u.
-
-        Event by event from Python: Ctrl-C is heard, and the products stay kernels of their own,
-        which vectorise ten times better than inside a larger one.
-        """
-        if self.k == 0:
-            self._widen(self.t)
-            self.k = open_path(self.columns, self.store, self.active, self.sign, self.x, self.R,
-                               self.c, self.inside)  # fmt: skip
-            if self.k == 0:
-                return False
-        saved = self._save()
-        d, barred, barred_sign = np.empty(self.y.size), -1, 0.0
-        for _ in range(_EVENTS * self.y.size):
-            w = self.w
-            direction(self.store, self.sign, self.k, self.R, d, self.u)
-            matvec(self.columns[:w], self.u, self.slope[:w])
-            code, self.k, self.t, barred, barred_sign = next_event(
-                self.columns[:w], self.store, self.active, self.sign, self.x, self.R, self.k,
-                self.t, self.c[:w], self.inside[:w], self.r, d, self.u, self.slope[:w], barred,
-                barred_sign,
-            )  # fmt: skip
-            if code == STEP and self.t > _LEVEL * saved[1]:
-                continue
-            if code not in (STEP, END):
-                return False
-            if code == END and not self._nothing_left():
-                self._look_ahead()
-                self._restore(saved)
-                barred = -1
-                continue
-            reach = 1.0 if code == END else self.t
-            rmatvec(self.A, self.u if code == END else self.r, self.all)
-            if self._missed(reach):
-                self._widen(reach)
-                self._restore(saved)
-                barred = -1
-            elif code == END:
-                return True
-            else:
-                self._widen(reach)
-                saved = self._save()
-        return False
-
-    def _nothing_left(self) -> bool:
-        """Whether r = t u, so that r vanishes with t; else other columns see what is left."""
-        end = self.t * self.u
-        return bool(np.max(np.abs(self.r - end)) <= _LEFT * np.max(np.abs(end)))
-
-    def _look_ahead(self) -> None:
-        """Take in the columns that come next on the line on which the working set would end."""
-        t, w = self.t, self.w
-        while self.w == w and t > 1e-9 * self.t:
-            t *= 0.5
-            rmatvec(self.A, self.r - (self.t - t) * self.u, self.all)
-            self._widen(t)
-
-    def _missed(self, reach: float) -> bool:
-        """Whether a column outside the working set has a product larger than `reach`."""
-        largest = float(np.max(np.abs(self.all), where=self.outside, initial=0.0))
-        return not largest <= reach * (1.0 + 1e-12)
-
-    def _widen(self, reach: float) -> None:
-        """Take columns whose product is near `reach` into the working set; c from `all`."""
-        new = np.flatnonzero(self.outside & (np.abs(self.all) > _NEAR * reach))
-        w = self.w + new.size
-        if w > self.c.size:
-            size = min(self.all.size, 2 * w)
-            self.columns = np.resize(self.columns, (size, self.y.size))
-            self.c, self.slope = np.resize(self.c, size), np.empty(size)
-            self.inside = np.resize(self.inside, size)
-        self.columns[self.w : w] = self.A[:, new].T
-        self.inside[self.w : w] = False
-        self.near = np.concatenate((self.near, new))
-        self.outside[new] = False
-        self.w = w
-        self.c[:w] = self.all[self.near]
-
-    def _save(self) -> tuple[Any, ...]:
-        k = self.k
-        arrays = (self.active[:k], self.sign[:k], self.x[:k], self.R[:k, :k], self.r)
-        return (k, self.t, *(array.copy() for array in arrays))
-
-    def _restore(self, saved: tuple[Any, ...]) -> None:
-        k, self.t, active, sign, x, R, r = saved
-        self.k = k
-        self.active[:k], self.sign[:k], self.x[:k], self.R[:k, :k] = active, sign, x, R
-        self.r[:] = r
-        self.store[:k] = self.columns[active]
-        self.inside[: self.w] = False
-        self.inside[active] = True
-        matvec(self.columns[: self.w], self.r, self.c[: self.w])
+        super().__init__(A, y)
+        self.y = y
 
     def solve(self) -> tuple[Array, Array, Array] | None:
         """x on the active columns in double-double, and y - A x."""
@@ -185,7 +68,7 @@ class _Path:
         self.r[:] = self.t * self.u + left
         self.all *= self.t
         self.all += rest
-        self._widen(self.t)
+        self.widen(self.t)
         self.x[:k] = hi - self.t * d[:k]
 
 

@@ -55,7 +55,7 @@ def report(m: int, N: int, sparsity: int, skip_highs: bool) -> None:
     A, y = problem.A, problem.y
     fd.l1_minimizer(fd.Problem(A, y), 3)  # compiled code is loaded here
     own, minimizer = timed(lambda: fd.l1_minimizer(fd.Problem(A, y), 3), 9)
-    rho_seconds, constants = timed(lambda: fd.convergence_rate(fd.Problem(A, y), 3), 3)
+    rho_seconds, constants = timed(lambda: fd.null_space_constants(fd.Problem(A, y)), 5)
     rows = [("fastdln", own, float(np.max(np.abs(minimizer.psi - x))))]
     lars_seconds, answer = timed(lambda: lars(A, y), 9)
     if answer is not None:
@@ -67,7 +67,8 @@ def report(m: int, N: int, sparsity: int, skip_highs: bool) -> None:
     for name, seconds, error in rows:
         print(f"  {name:<10} {seconds:9.4f} s  x {seconds / own:7.1f}  largest error {error:.1e}")
     ratio = rho_seconds / own
-    print(f"  {'rate':<10} {rho_seconds:9.4f} s  x {ratio:7.1f}  rho {constants.rho:.12f}")
+    rho = f"rho {constants.rho:.12f}, minimiser included"
+    print(f"  {'constants':<10} {rho_seconds:9.4f} s  x {ratio:7.1f}  {rho}")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "FAILED",
     "STEP",
     "direction",
+    "exchange",
     "next_event",
     "open_path",
     "solve_active",
@@ -229,3 +230,47 @@ def solve_dual(A_on, target, R, dual):
         for row in range(m):
             dual[row] += shift[row]
     return wrong
+
+
+@jit
+def exchange(columns, store, active, sign, x, R, k, c, inside, d):
+    """At k = m active columns, let the one of largest product c in, and one of them out.
+
+    It is a combination of the active ones, a = sum alpha_i a_i. Its coefficient grows from 0 in
+    the sign of c, at the expense of the others; the first to vanish leaves. ``END`` if none
+    does: then a and the active columns have a combination 0 with these signs, whose weights,
+    that of a first 1, are in d[:k], and t cannot be lowered. Returns (code, column).
+    """
+    joining = -1
+    for j in range(c.size):
+        if not inside[j] and (joining < 0 or abs(c[j]) > abs(c[joining])):
+            joining = j
+    if joining < 0:
+        return FAILED, joining
+    side, new = math.copysign(1.0, c[joining]), columns[joining]
+    for i in range(k):
+        s = 0.0
+        for row in range(new.size):
+            s += store[i, row] * new[row]
+        d[i] = s
+    _solve_transposed(R, k, d)
+    _solve_upper(R, k, d)
+    largest, least, leaving = 0.0, np.inf, -1
+    for i in range(k):
+        largest = max(largest, abs(d[i]))
+    for i in range(k):
+        d[i] *= -side * sign[i]  # now the weight of column i; falls where negative
+        if d[i] < -1e-11 * largest:
+            length = max(x[i] * sign[i], 0.0) / -d[i]
+            if length < least:
+                least, leaving = length, i
+    if leaving < 0:
+        return END, joining
+    for i in range(k):
+        x[i] += least * d[i] * sign[i]
+    inside[active[leaving]] = False
+    _leave(store, active, sign, x, k, leaving, R)
+    if not _join(columns, store, k - 1, joining, R, d):
+        return FAILED, joining
+    active[k - 1], sign[k - 1], x[k - 1], inside[joining] = joining, side, side * least, True
+    return STEP, joining

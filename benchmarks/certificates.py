@@ -43,7 +43,8 @@ def log_ratios(problem: fd.Problem, p: float) -> tuple[fd.ConvergenceRate, np.nd
     log_alpha = LOG10_EPS * (math.log(10.0) / p)
     limit = fd.flow_limit(problem, p, log_alpha=log_alpha)
     converged = np.array([status is fd.Status.CONVERGED for status in limit.status])
-    distance = np.where(converged, _log_distance(limit, rate.unique), math.nan)
+    known = converged & (limit.error_bound < 1e-3)  # not where psi - W_p is rounding alone
+    distance = np.where(known, _log_distance(limit, rate.unique), math.nan)
     bound = np.asarray(rate.log_bound(log_alpha=log_alpha))
     with np.errstate(invalid="ignore"):
         return rate, np.where(np.isneginf(distance), 0.0, bound - distance)

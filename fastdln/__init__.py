@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {  # public name -> the module that defines it
+    "Answer": "hardness",
     "ConvergenceRate": "rates",
+    "DigitsCertificate": "hardness",
     "FlowLimit": "results",
+    "HardnessMap": "hardness",
     "L1Minimizer": "results",
     "NullSpaceConstants": "null_space",
     "Problem": "problem",
     "Status": "results",
+    "Witness": "hardness",
+    "certify_digits": "hardness",
     "convergence_rate": "rates",
     "flow_limit": "limit",
     "h": "functions",
@@ -28,6 +33,7 @@ _HOME = {  # public name -> the module that defines it
     "h_inverse_slack": "functions",
     "h_of_slack": "functions",
     "h_prime": "functions",
+    "hardness_map": "hardness",
     "l1_minimizer": "minimizer",
     "null_space_constants": "null_space",
     "potential_q": "functions",
@@ -35,13 +41,18 @@ _HOME = {  # public name -> the module that defines it
 }
 
 __all__ = [
+    "Answer",
     "ConvergenceRate",
+    "DigitsCertificate",
     "FlowLimit",
+    "HardnessMap",
     "L1Minimizer",
     "NullSpaceConstants",
     "Problem",
     "Status",
+    "Witness",
     "__version__",
+    "certify_digits",
     "convergence_rate",
     "datasets",
     "flow_limit",
@@ -51,6 +62,7 @@ __all__ = [
     "h_inverse_slack",
     "h_of_slack",
     "h_prime",
+    "hardness_map",
     "l1_minimizer",
     "null_space_constants",
     "potential_q",
@@ -68,6 +80,14 @@ if TYPE_CHECKING:
         h_prime,
         potential_q,
         selector_g,
+    )
+    from fastdln.hardness import (
+        Answer,
+        DigitsCertificate,
+        HardnessMap,
+        Witness,
+        certify_digits,
+        hardness_map,
     )
     from fastdln.limit import flow_limit
     from fastdln.minimizer import l1_minimizer

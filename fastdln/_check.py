@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_count", "check_depth", "check_scale", "real_array"]
+__all__ = ["check_count", "check_depth", "check_in_range", "check_scale", "real_array"]
 
 Array = NDArray[np.float64]
 
@@ -86,3 +86,14 @@ def check_count(name: str, value: Any, least: int) -> int:
     if count < least:
         raise ValueError(f"{name} must be at least {least}, got {count}")
     return count
+
+
+def check_in_range(name: str, value: Any, low: float, high: float) -> float:
+    """A real number between `low` and `high`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number, got {_shown(value)}") from None
+    if not low <= number <= high:
+        raise ValueError(f"{name} must lie between {low:g} and {high:g}, got {_shown(value)}")
+    return number

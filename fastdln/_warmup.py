@@ -10,6 +10,7 @@ import numpy as np
 from fastdln import datasets, functions
 from fastdln.limit import flow_limit
 from fastdln.minimizer import l1_minimizer
+from fastdln.null_space import null_space_constants
 from fastdln.problem import Problem
 
 __all__ = ["compile_all"]
@@ -37,6 +38,7 @@ def compile_all() -> None:
             l1_minimizer(problem, p)
             limit = flow_limit(problem, p, alpha=np.array([1.0, 1e-5]))
             assert np.all(np.isfinite(limit.deviation_norm))  # computed when asked for
+    null_space_constants(datasets.gaussian(40, 120, 4).problem)  # large enough for homotopy
     t = np.array([0.25, 0.5])
     # Depths with a closed form of their own, one without, and one for each element.
     for depth in (2.0, 2.5, 3.0, 4.0, 6.0, 3.5, np.array([2.0, 3.5])):

@@ -1,4 +1,4 @@
-"""The command line: ``fastdln figure | limit | minimizer | rate | info | warmup``.
+"""The command line: ``fastdln figure | experiment | limit | minimizer | rate | info | warmup``.
 
 Nothing heavy is imported before a command needs it: ``fastdln --help`` loads
 neither NumPy nor numba. A mistake of the user ends in exit code 2 and one line
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastdln {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     _add_figure(commands)
+    _add_experiment(commands)
     _add_limit(commands)
     _add_minimizer(commands)
     _add_rate(commands)
@@ -99,6 +100,27 @@ def _add_figure(commands: Any) -> None:
         help="comma-separated, of png, svg, pdf (default: png)",
     )
     figure.set_defaults(run=_figure)
+
+
+def _add_experiment(commands: Any) -> None:
+    from fastdln.experiments import EXPERIMENTS
+
+    experiment = commands.add_parser(
+        "experiment",
+        help="run an experiment: measurement beside theory",
+        description="Writes the picture and a CSV file of its data, and prints a table.",
+    )
+    experiment.add_argument("name", choices=tuple(EXPERIMENTS), metavar="NAME",
+                            help=", ".join(EXPERIMENTS))  # fmt: skip
+    experiment.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
+    experiment.add_argument(
+        "--format",
+        type=_formats,
+        default=("png",),
+        metavar="FORMATS",
+        help="comma-separated, of png, svg, pdf (default: png)",
+    )
+    experiment.set_defaults(run=_experiment)
 
 
 def _add_limit(commands: Any) -> None:
@@ -176,13 +198,7 @@ def _figure(arguments: argparse.Namespace) -> None:
     number, out = arguments.number, arguments.out
     if number == 3 and arguments.eps_min is not None:
         raise UsageError("argument --eps-min: figure 3 has no eps")
-    try:
-        from fastdln import plotting
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise UsageError("matplotlib is needed to draw: pip install 'fastdln[plot]'") from missing
-
+    plotting = _plotting()
     draw = (plotting.draw_convergence, plotting.draw_kinks, plotting.draw_functions)[number - 1]
     figure = _computed_figure(number, _EPS_MIN if arguments.eps_min is None else arguments.eps_min)
     pictures = [out / f"figure{number}.{ending}" for ending in arguments.format]
@@ -196,6 +212,36 @@ def _figure(arguments: argparse.Namespace) -> None:
     print(figure.summary.text())
     print(figure.timing)
     _tell_doubts(getattr(figure, "doubts", {}))
+    names = ", ".join(str(path) for path in (*pictures, table))
+    print(f"wrote {names}; {time.perf_counter() - start:.2f} s in all")
+
+
+def _plotting() -> Any:
+    try:
+        from fastdln import plotting
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise UsageError("matplotlib is needed to draw: pip install 'fastdln[plot]'") from missing
+    return plotting
+
+
+def _experiment(arguments: argparse.Namespace) -> None:
+    from fastdln.experiments import run
+
+    start = time.perf_counter()
+    plotting, name, out = _plotting(), arguments.name, arguments.out
+    with _writing(out):  # before the work, which can take long
+        out.mkdir(parents=True, exist_ok=True)
+    result = run(name)
+    pictures, table = [out / f"{name}.{ending}" for ending in arguments.format], out / f"{name}.csv"
+    with _writing(out):
+        result.data.write_csv(table)
+        picture = result.draw()
+        for path in pictures:
+            plotting.save(picture, path)
+    print(result.summary.text())
+    print(result.note)
     names = ", ".join(str(path) for path in (*pictures, table))
     print(f"wrote {names}; {time.perf_counter() - start:.2f} s in all")
 

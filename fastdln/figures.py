@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastdln import datasets, functions
 from fastdln._table import Table, decimal_from_log10
+from fastdln.hardness import kink_constant, kink_epsilon
 from fastdln.limit import flow_limit
 from fastdln.problem import Problem
 from fastdln.rates import ConvergenceRate, convergence_rate
@@ -206,20 +207,6 @@ def functions_figure(n_points: int = 501) -> FunctionsFigure:
     seconds = time.perf_counter() - start
     summary = Table(("p", "q_p(1)", "g_p(1)", "h_p(1/2)"), rows)
     return FunctionsFigure(tuple(curves), summary, seconds)
-
-
-def kink_constant(delta: float, p: float) -> float:
-    """Limit of distance / eps for A = (1, 1 - delta), y = 1, p > 2.
-
-    The second coordinate tends to eps h_p(1 - delta), and the first misses 1 by
-    1 - delta times as much.
-    """
-    return math.hypot(1.0, 1.0 - delta) * float(functions.h_of_slack(delta, p))
-
-
-def kink_epsilon(delta: float, p: float) -> float:
-    """Where the rate sets in: delta**(p / (p - 2)), for p > 2."""
-    return delta ** (p / (p - 2.0))
 
 
 def _grids(eps_min: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

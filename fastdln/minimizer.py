@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._check import check_depth
+from fastdln._pursuit import Vertex, pursue
 from fastdln._solver import fresh_state, locate_face
 from fastdln.kernels.exact import exact_rank
 from fastdln.kernels.face import FOUND, Face
@@ -14,6 +15,7 @@ from fastdln.results import L1Minimizer, Status
 __all__ = ["l1_minimizer"]
 
 _LIMIT = 400  # factorisations along the path
+_LARGE = 4096  # entries of A from which homotopy is tried first: below, little is gained
 _ROUNDED = 1e-12  # what rounded data (y projected on the range of A) can decide
 
 
@@ -53,6 +55,10 @@ def l1_minimizer(problem: Problem, p: float) -> L1Minimizer:
     """
     check_problem(problem)
     depth = check_depth(p)
+    if problem.A.size >= _LARGE:
+        vertex = pursue(problem.A, problem.y)
+        if vertex is not None:
+            return _from_vertex(problem.N, vertex)
     constraints = problem._constraints if problem.rank > 0 else None
     if constraints is None or not np.any(constraints.y):
         return _zero(problem.N, 0 if constraints is None else constraints.y.size)
@@ -80,6 +86,17 @@ def from_face(constraints: Constraints, face: Face) -> L1Minimizer:
         margin=float(face.margin),
         status=Status.PROVED if proved else Status.UNDECIDED,
     )
+
+
+def _from_vertex(N: int, vertex: Vertex) -> L1Minimizer:
+    """The public result for a minimiser that homotopy has found and proved."""
+    psi = np.zeros(N)
+    psi[vertex.support] = vertex.values
+    return L1Minimizer(
+        psi=psi, support=vertex.support, l1_norm=float(np.sum(np.abs(vertex.values))),
+        dual=vertex.dual, unique=True, face_dimension=0, margin=vertex.margin,
+        status=Status.PROVED,
+    )  # fmt: skip
 
 
 def _zeros_are_exact(constraints: Constraints, face: Face) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._chebyshev import least_maximum
 from fastdln._support import Split, lift, split_at
 from fastdln.minimizer import l1_minimizer
 from fastdln.problem import Problem
@@ -20,6 +21,7 @@ __all__ = ["NullSpaceConstants", "Vertex", "least_sup_norm", "null_space_constan
 Array = NDArray[np.float64]
 
 _ENUMERATED = 6  # |S| up to which 2^|S| linear programs are solved for an exact value
+_LARGE = 2048  # entries of the linear program from which homotopy is tried first
 _TIE = 1e-9  # |s_i| this close to the largest, as a fraction of 1 + the largest, is a candidate
 _EXACT = 1e-12  # residual up to which the equations of the active columns are consistent
 
@@ -150,8 +152,17 @@ def least_sup_norm(split: Split, target: Array) -> Vertex:
         rho = float(np.max(np.abs(s)))
         tied = np.flatnonzero(np.abs(s) >= rho - _EXACT * (1.0 + rho))
         return Vertex(mu, rho, tied, np.sign(s[tied]))
-    z, basis = _linear_program(split.A_off.T @ mu, split.A_off.T @ split.free)
-    mu, rho, _ = _refined(split, target, mu + split.free @ z, basis)
+    start, directions = split.A_off.T @ mu, split.A_off.T @ split.free
+    found = least_maximum(start, directions) if directions.size >= _LARGE else None
+    if found is not None:
+        z, basis, only = found
+        nearly = mu + split.free @ z
+        mu, rho, residual = _refined(split, target, nearly, basis)
+        if only and residual <= _EXACT * (1.0 + rho):
+            return Vertex(mu, rho, basis, np.sign((split.A_off.T @ mu)[basis]))
+    else:
+        z, basis = _linear_program(start, directions)
+        mu, rho, _ = _refined(split, target, mu + split.free @ z, basis)
     s = split.A_off.T @ mu
     near = np.flatnonzero(np.abs(s) >= rho - _TIE * (1.0 + rho))
     active = _complementary(split, near, np.sign(s[near]))
@@ -197,9 +208,22 @@ def _refined(
     rhs = np.r_[target, np.zeros(active.size)]
     wide, x = M.astype(np.longdouble), np.r_[mu, rho]
     for _ in range(2):
-        x = x + np.linalg.lstsq(M, (rhs - wide @ x).astype(float), rcond=1e-13)[0]
+        x = x + _solve(M, (rhs - wide @ x).astype(float))
     residual = float(np.max(np.abs(rhs - wide @ x), initial=0.0))
     return x[:-1], float(x[-1]), residual
+
+
+def _solve(M: Array, rhs: Array) -> Array:
+    """By LU where M is square and far from singular, else by least squares."""
+    if M.shape[0] == M.shape[1] > _ENUMERATED:
+        try:
+            x = np.linalg.solve(M, rhs)
+        except np.linalg.LinAlgError:
+            x = np.full(rhs.size, np.inf)
+        size = np.max(np.abs(M)) * np.max(np.abs(x))
+        if np.max(np.abs(M @ x - rhs)) <= 1e-13 * size and size < 1e6 * np.max(np.abs(rhs)):
+            return np.asarray(x)
+    return np.asarray(np.linalg.lstsq(M, rhs, rcond=1e-13)[0])
 
 
 def _complementary(split: Split, near: NDArray[np.int64], sign: Array) -> NDArray[np.int64]:

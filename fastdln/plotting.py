@@ -22,9 +22,9 @@ from fastdln.figures import (
     kink_epsilon,
 )
 
-__all__ = ["draw_convergence", "draw_functions", "draw_kinks", "save"]
+__all__ = ["RC", "SHADE", "STYLES", "draw_convergence", "draw_functions", "draw_kinks", "save"]
 
-_RC = {
+RC = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
     "font.size": 11,
@@ -45,13 +45,13 @@ _RC = {
 }
 
 # Dark to light, so that the order survives a photocopier; styles and markers differ too.
-_STYLES: tuple[dict[str, Any], ...] = (
+STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#000000", "linestyle": "-", "marker": "o"},
     {"color": "#7b1fa2", "linestyle": (0, (6, 2)), "marker": "s"},
     {"color": "#0277bd", "linestyle": (0, (1.2, 1.4)), "marker": "^"},
     {"color": "#e08214", "linestyle": (0, (6, 2, 1.2, 2)), "marker": "D"},
 )
-_SHADE = "#eceff1"
+SHADE = "#eceff1"
 _DISTANCE = r"$\Vert\psi_\alpha(\infty) - W_p(A, y)\Vert_2$"
 _EPSILON = r"$\varepsilon = \alpha^p$"
 
@@ -60,7 +60,7 @@ def draw_convergence(figure: ConvergenceFigure) -> Figure:
     """Figure 1: a column per problem, a curve per depth; the papers' range, then all of it."""
     names = list(dict.fromkeys(curve.problem for curve in figure.curves))
     n_rows = 2 if len(figure.curves[0].log10_epsilon) > PUBLISHED_DECADES + 1 else 1
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         picture = Figure(figsize=(11.0, 0.4 + 3.5 * n_rows), layout="constrained")
         grid = picture.subplots(n_rows, len(names), squeeze=False)
         for name, column in zip(names, grid.T, strict=True):
@@ -81,14 +81,14 @@ def draw_convergence(figure: ConvergenceFigure) -> Figure:
 
 def draw_kinks(figure: ConvergenceFigure, window: float = -15.0) -> Figure:
     """Figure 2: one panel per depth, one curve per delta, down to log10 eps = `window`."""
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         picture = Figure(figsize=(11.0, 3.9), layout="constrained")
         panels = picture.subplots(1, len(KINK_DEPTHS), sharey=True)
         for axes, p in zip(panels, KINK_DEPTHS, strict=True):
             curves = [curve for curve in figure.curves if curve.p == p]
             stop = int(np.sum(curves[0].log10_epsilon >= window))
             _log_log(axes, curves, [rf"$\delta = {delta:g}$" for delta in KINK_DELTAS], stop)
-            for delta, curve, style in zip(KINK_DELTAS, curves, _STYLES, strict=True):
+            for delta, curve, style in zip(KINK_DELTAS, curves, STYLES, strict=True):
                 _draw_prediction(axes, delta, p, curve, style["color"])
             axes.set_xlim(float(curves[0].log10_epsilon[stop - 1]) - 0.3, 0.3)
             axes.set_ylim(window, 1.0)
@@ -103,11 +103,11 @@ def draw_kinks(figure: ConvergenceFigure, window: float = -15.0) -> Figure:
 def draw_functions(figure: FunctionsFigure) -> Figure:
     """Figure 3: q_p, g_p and h_p side by side."""
     limits = {"q": (0.0, 3.0), "g": (-1.2, 3.0), "h": (-20.0, 20.0)}
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         picture = Figure(figsize=(11.0, 3.7), layout="constrained")
         for axes, (name, bounds) in zip(picture.subplots(1, 3), limits.items(), strict=True):
             curves = [curve for curve in figure.curves if curve.function == name]
-            for curve, style in zip(curves, _STYLES, strict=True):
+            for curve, style in zip(curves, STYLES, strict=True):
                 line = {key: style[key] for key in ("color", "linestyle")}
                 axes.plot(curve.x, curve.value, label=f"$p = {curve.p:g}$", **line)
             axes.set_xlim(float(curves[0].x[0]), float(curves[0].x[-1]))
@@ -121,7 +121,7 @@ def draw_functions(figure: FunctionsFigure) -> Figure:
 def save(picture: Figure, path: Path) -> None:
     """Write the picture in the format of the path's ending, the same bytes each time."""
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         picture.savefig(path, metadata=undated[path.suffix[1:]])
 
 
@@ -129,10 +129,10 @@ def _log_log(
     axes: Any, curves: Sequence[Curve], labels: Sequence[str], stop: int | None = None
 ) -> None:
     """Draw log10 values on linear axes: a log axis would lose distances below 1e-308."""
-    for k, (curve, label, style) in enumerate(zip(curves, labels, _STYLES, strict=True)):
+    for k, (curve, label, style) in enumerate(zip(curves, labels, STYLES, strict=True)):
         x, y = curve.log10_epsilon[:stop], curve.log10_distance[:stop]
         every = 1 if len(x) < 14 else len(x) // 6
-        marks = slice(k * every // len(_STYLES), None, every)  # no two curves at one place
+        marks = slice(k * every // len(STYLES), None, every)  # no two curves at one place
         axes.plot(x, y, label=label, markevery=marks, markerfacecolor="white", **style)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 3, 5, 10]))
@@ -143,7 +143,7 @@ def _shade_beyond(axes: Any) -> None:
     """Shade what lies below the papers' last eps."""
     low, high = axes.get_xlim()
     if low < -PUBLISHED_DECADES - 1:
-        axes.axvspan(low, -PUBLISHED_DECADES, color=_SHADE, zorder=0, linewidth=0)
+        axes.axvspan(low, -PUBLISHED_DECADES, color=SHADE, zorder=0, linewidth=0)
         axes.set_xlim(low, high)
         axes.annotate(
             f"below $10^{{-{PUBLISHED_DECADES}}}$",

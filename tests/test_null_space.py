@@ -12,7 +12,8 @@ from scipy.optimize import linprog
 
 import fastdln as fd
 from benchmarks.certificates import random_problem
-from fastdln import Status
+from fastdln import Status, null_space
+from fastdln._chebyshev import least_maximum
 
 
 def largest(A, on, zeta):
@@ -95,3 +96,41 @@ def test_nothing_on_the_support(A):
 def test_nothing_off_the_support():
     constants = fd.null_space_constants(fd.Problem([[1.0, 2.0], [0.0, 1.0]], [1.0, 1.0]))
     assert (constants.rho, constants.rho_minus, constants.rho_tilde) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_least_maximum_by_homotopy_against_a_linear_program(seed):
+    """The same maximum, attained by the same rows, and multipliers that prove it."""
+    generator = np.random.default_rng(seed)
+    n, f = int(generator.integers(40, 200)), int(generator.integers(2, 25))
+    directions = generator.standard_normal((n, f))
+    start = generator.standard_normal(n)
+    z, rows, only = least_maximum(start, directions)
+    values = start + directions @ z
+    other, expected = null_space._linear_program(start, directions)
+    assert only
+    assert np.max(np.abs(values)) == pytest.approx(np.max(np.abs(start + directions @ other)))
+    np.testing.assert_array_equal(rows, np.sort(expected))
+    np.testing.assert_allclose(np.abs(values[rows]), np.max(np.abs(values)), rtol=1e-12)
+    weights = np.linalg.svd((directions[rows] * np.sign(values[rows])[:, np.newaxis]).T)[2][-1]
+    assert np.all(weights * np.sign(weights.sum()) > 0.0)
+
+
+def test_least_maximum_leaves_what_is_degenerate():
+    generator = np.random.default_rng(1)
+    directions = np.round(generator.standard_normal((60, 4)))
+    assert least_maximum(directions @ np.ones(4), directions) is None  # the maximum is 0
+    assert least_maximum(np.zeros(60), directions) is None
+    twice = np.vstack((directions, directions))
+    found = least_maximum(np.round(generator.standard_normal(120)), twice)
+    assert found is None or not found[2]
+
+
+def test_rho_is_the_same_either_way(monkeypatch):
+    problem, _ = fd.datasets.gaussian(30, 200, 4, rng=2)
+    fast = fd.convergence_rate(problem, 2)
+    monkeypatch.setattr(null_space, "least_maximum", lambda start, directions: None)
+    slow = fd.convergence_rate(problem, 2)
+    assert fast.rho == pytest.approx(slow.rho, abs=1e-13)
+    assert fast.constant == pytest.approx(slow.constant, rel=1e-10)
+    np.testing.assert_allclose(fast.direction, slow.direction, rtol=1e-9, atol=1e-12)

@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 
 _HOME = {  # public name -> the module that defines it
     "ConvergenceRate": "rates",
+    "DescentPath": "descent_path",
+    "DescentStats": "descent_path",
     "FlowLimit": "results",
     "L1Minimizer": "results",
     "NullSpaceConstants": "null_space",
@@ -22,6 +24,7 @@ _HOME = {  # public name -> the module that defines it
     "Status": "results",
     "convergence_rate": "rates",
     "flow_limit": "limit",
+    "gradient_descent": "descent",
     "h": "functions",
     "h_integral": "functions",
     "h_inverse": "functions",
@@ -36,6 +39,8 @@ _HOME = {  # public name -> the module that defines it
 
 __all__ = [
     "ConvergenceRate",
+    "DescentPath",
+    "DescentStats",
     "FlowLimit",
     "L1Minimizer",
     "NullSpaceConstants",
@@ -45,6 +50,7 @@ __all__ = [
     "convergence_rate",
     "datasets",
     "flow_limit",
+    "gradient_descent",
     "h",
     "h_integral",
     "h_inverse",
@@ -59,6 +65,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fastdln import datasets
+    from fastdln.descent import gradient_descent
+    from fastdln.descent_path import DescentPath, DescentStats
     from fastdln.functions import (
         h,
         h_integral,

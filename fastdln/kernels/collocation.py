@@ -126,14 +126,22 @@ def _coupling(par, D, s, H, T):
 
 @jit_inner
 def _predict(tab, base, start, delta, meta, s, H, new):
-    """First guess: the last polynomial continued, or a straight line where it was short."""
+    """First guess: the last polynomial continued, or its tangent where it was short.
+
+    The rate at the start is used only where there was none: where forces balance it is the
+    rounding of their difference.
+    """
     nodes, basis = tab[0][int(meta[ORDER])], tab[3][int(meta[ORDER_LAST])]
     N = base.shape[1]
     last, before = meta[STRIDE_LAST], _stages(int(meta[ORDER_LAST]))
-    straight = not (last > 0.0 and 2.0 * last >= H)
+    straight, tangent = not last > 0.0, H > 2.0 * last
+    end = tab[1][int(meta[ORDER_LAST]), 0, before - 1]
     weight = np.zeros(9)
     for i in range(s):
-        if not straight:
+        if not straight and tangent:
+            for j in range(before):
+                weight[j] = nodes[i] * (H / last) * end[j]
+        elif not straight:
             t = 1.0 + nodes[i] * H / last
             for j in range(before):
                 weight[j] = 0.0
@@ -155,7 +163,7 @@ def _predict(tab, base, start, delta, meta, s, H, new):
                     c, old = weight[j], delta[side, j]
                     for n in range(N):
                         target[n] += c * old[n]
-            _confine(meta, target, low, straight)
+            _confine(meta, target, low, straight or tangent)
 
 
 @jit_inner
@@ -168,7 +176,7 @@ def _confine(meta, target, base, straight):
         return
     for n in range(target.size):
         b = base[n]
-        target[n] = min(9.0 * b, max(-0.75 * b, target[n]))
+        target[n] = min(9.0 * b, max(-0.95 * b, target[n]))
 
 
 @jit_inner
@@ -189,7 +197,7 @@ def _gram(A, par, out, work, K, diagonal, side, tau):
 def _newton(A, y, par, tab, base, new, meta, counts, s, H, tol, store):
     """Solve the collocation equations; True if they were solved to a fraction of tol."""
     out, e, r, q, K, diagonal, side, tau, T, inverse, carry = store
-    N, m = A.shape[1], A.shape[0]
+    N = A.shape[1]
     order = int(meta[ORDER])
     _coupling(par, tab[1][order], s, H, T)
     F = np.empty((2, s, N))
@@ -276,7 +284,7 @@ def _correct(par, T, q, e, new, out, base, s):
 @jit_inner
 def _error(A, par, tab, base, start, first, new, meta, s, H, store):
     """Estimate of the error of the polynomial: its defect at the start, as Newton sees it."""
-    out, e, r, q, K, diagonal, side, tau, T, inverse, carry = store
+    _, e, r, q, K, diagonal, side, tau, _, _, _ = store
     D0, shift = tab[2][int(meta[ORDER])], tab[4][int(meta[ORDER])]
     N = A.shape[1]
     terms = s if par[7] == DESCENT else 1
@@ -350,15 +358,32 @@ def _shorten(meta, H):
 
 
 @jit_inner
-def _stride(meta, mode):
+def _stride(meta, H, mode):
     """The next stride: what was proposed, cut where the rest ends."""
-    H = meta[STRIDE]
     rest = meta[REST]
     if rest <= H:
         H = rest
     elif rest < 2.0 * H:
         H = 0.5 * rest
     return np.ceil(H) if mode == DESCENT else H
+
+
+@jit_inner
+def _reach(tab, base, delta, meta):
+    """Stride after which the tangent at the end of the last leap would take a weight (p > 2)."""
+    if meta[9] == 2.0 or not meta[STRIDE_LAST] > 0.0:
+        return np.inf
+    count = _stages(int(meta[ORDER_LAST]))
+    end = tab[1][int(meta[ORDER_LAST]), 0, count - 1]
+    fastest = 0.0
+    for side in range(2):
+        w, d = base[2 * side], delta[side]
+        for n in range(w.size):
+            slope = 0.0
+            for j in range(count):
+                slope -= end[j] * d[j, n]
+            fastest = max(fastest, slope / w[n])
+    return meta[STRIDE_LAST] / fastest if fastest > 0.0 else np.inf
 
 
 @jit
@@ -380,7 +405,8 @@ def advance(A, y, par, tab, base, delta, meta, counts, tol, most):
             if not _single_steps(A, y, par, base, meta, counts, first, start, r0, g, zero):
                 return TOO_FAR
             continue
-        H = _stride(meta, par[7])
+        reach = 0.9 * _reach(tab, base, delta, meta)
+        H = _stride(meta, min(meta[STRIDE], max(reach, meta[MIN_STRIDE])), par[7])
         if par[7] == DESCENT and meta[MIN_STRIDE] > H:
             meta[PENDING] = meta[REST] if meta[REST] < meta[MIN_STRIDE] else meta[MIN_STRIDE]
             meta[STRIDE] = max(meta[STRIDE], meta[MIN_STRIDE])

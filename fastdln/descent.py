@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import operator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastdln._check import check_depth
+from fastdln._leaping import Leaper
 from fastdln._stepping import DIVERGED, STALLED, Stepper
 from fastdln.descent_path import DescentPath, DescentStats
+from fastdln.kernels import collocation as engine
 from fastdln.problem import Problem, check_problem
 from fastdln.results import Status
 
@@ -20,9 +22,12 @@ __all__ = ["gradient_descent"]
 
 Array = NDArray[np.float64]
 
-_METHODS = ("auto", "plain", "compensated")
+_METHODS = ("auto", "plain", "compensated", "leap")
 _LAST = 2**63
 _PER_DECADE = 10
+_LEAP_FROM, _LEAP_ROWS = 20_000, 2_000
+_MOST_DOUBLINGS = 500  # times 4 each: 1e300 steps
+_RTOL = (1e-12, 1e-2)
 
 
 def gradient_descent(
@@ -30,10 +35,11 @@ def gradient_descent(
     p: float,
     alpha: float,
     step_size: float,
-    n_steps: int,
+    n_steps: float,
     save_steps: ArrayLike | None = None,
     *,
     method: str = "auto",
+    rtol: float = 1e-9,
     start: DescentPath | None = None,
 ) -> DescentPath:
     """Gradient descent from the weights u = v = alpha.
@@ -52,14 +58,19 @@ def gradient_descent(
         Initialisation of every weight, positive.
     step_size : float
         Positive.
-    n_steps : int
-        Number of the last step, at most 2**63.
+    n_steps : int or inf
+        Number of the last step, at most 2**63; or infinity, for the limit of the iterates
+        (method "leap"), which is not that of the flow.
     save_steps : array_like of int, optional
         Steps at which to save, ascending, from 0 (with `start`, from its last step) to
         n_steps. Without it: about ten for each power of ten, the first and the last.
     method : str, optional
         "plain" steps in float64. "compensated" steps in double-double, right to the last
-        digits. "auto" is "compensated".
+        digits. "leap" takes many steps at once by difference collocation where the iterates vary
+        slowly, and single steps elsewhere. "auto" (the default) is "leap" where that is
+        likely to be faster than "compensated".
+    rtol : float, optional
+        Relative error of each psi_i for "leap", with a floor of alpha^p.
     start : DescentPath, optional
         Continue from its last state, bit for bit as if there had been no break; of the
         same problem, p and alpha. Steps are numbered on.
@@ -101,32 +112,50 @@ def gradient_descent(
         raise ValueError(f"n_steps must be at least {first}, the step of start, got {last}")
     steps = _default_steps(first, last) if save_steps is None else _checked(save_steps, first, last)
     if method == "auto":
-        method = "compensated" if start is None else start.method
+        method = _choice(problem, last) if start is None else start.method
     if start is not None and start.method != method:
         raise ValueError(f"start must come from method {method!r}, got one of {start.method!r}")
-    return _stepped(problem, p, alpha, step_size, steps, last, method, start)
+    if method != "leap":
+        if last == math.inf:
+            raise ValueError(f"n_steps must be finite for method {method!r}, got inf")
+        stepper = Stepper(problem.A, problem.y, p, step_size, method == "compensated")
+        return _stepped(_Run(problem, p, alpha, steps, int(last), method, start), stepper)
+    rtol = _check_rtol(rtol)
+    run = _Run(problem, p, alpha, steps, last, method, start)
+    leaper = Leaper(problem.A, problem.y, p, alpha, step_size, rtol)
+    return _leapt(run, leaper, rtol)
 
 
-def _stepped(
-    problem: Problem,
-    p: float,
-    alpha: float,
-    step_size: float,
-    steps: list[int],
-    last: int,
-    method: str,
-    start: DescentPath | None,
-) -> DescentPath:
-    stepper = Stepper(problem.A, problem.y, p, step_size, method == "compensated")
-    if start is None:
-        stepper.begin(alpha)
-    else:
-        stepper.resume(start._resume["step"], start._resume["state"])
-    before = stepper.step
-    rows = _Rows(problem, steps)
-    status = Status.ALL_STEPS
+class _Run(NamedTuple):
+    """What was asked for."""
+
+    problem: Problem
+    p: float
+    alpha: float
+    steps: list[int]
+    last: float
+    method: str
+    start: DescentPath | None
+
+    def prepare(self, state: Stepper | Leaper) -> int:
+        """Set the first state; its step."""
+        if self.start is None:
+            state.begin(self.alpha)
+        else:
+            state.resume(self.start._resume["step"], self.start._resume["state"])
+        return state.step
+
+    def resume(self, step: int, state: Stepper | Leaper) -> dict[str, Any]:
+        """What another run needs to go on from here."""
+        kept = {"problem": self.problem, "p": self.p, "alpha": self.alpha}
+        return kept | {"step": step, "state": state.snapshot()}
+
+
+def _stepped(run: _Run, stepper: Stepper) -> DescentPath:
+    before, status = run.prepare(stepper), Status.ALL_STEPS
+    rows = _Rows(run.problem, run.steps)
     try:
-        for target in [*steps, last]:
+        for target in [*run.steps, int(run.last)]:
             flag = stepper.advance(target) if status is not Status.STALLED else STALLED
             if flag == STALLED:
                 status = Status.STALLED
@@ -139,15 +168,72 @@ def _stepped(
     taken = stepper.step
     if status in (Status.DIVERGED, Status.INTERRUPTED):
         rows.save(taken, stepper.u, stepper.v, stepper.psi, asked=False)
-    resume = {
-        "problem": problem,
-        "p": p,
-        "alpha": alpha,
-        "step": last if status is Status.STALLED else taken,
-        "state": stepper.snapshot(),
-    }
+    resume = run.resume(int(run.last) if status is Status.STALLED else taken, stepper)
     stats = DescentStats(single_steps=taken - before)
-    return rows.path(stats, status, method, resume)
+    return rows.path(stats, status, run.method, resume)
+
+
+_LEAP_STATUS = {
+    engine.DONE: Status.ALL_STEPS,
+    engine.TOO_FAR: Status.NO_LEAP,
+    engine.STUCK: Status.NO_LEAP,
+}
+
+
+def _leapt(run: _Run, leaper: Leaper, rtol: float) -> DescentPath:
+    before, status = run.prepare(leaper), Status.ALL_STEPS
+    rows, bound = _Rows(run.problem, run.steps), math.nan
+    try:
+        for target in [*run.steps, *([int(run.last)] if run.last < math.inf else [])]:
+            status = _LEAP_STATUS[leaper.advance(target)]
+            if status is not Status.ALL_STEPS:
+                break
+            psi = leaper.psi  # computes u and v, too
+            rows.save(target, leaper.u, leaper.v, psi)
+        if run.last == math.inf and status is Status.ALL_STEPS:
+            status, bound = _to_the_limit(leaper, rtol)
+            if status is not Status.NO_LEAP:
+                rows.save(math.inf, leaper.u, leaper.v, leaper.psi_now, asked=False)
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    taken = leaper.step
+    if status in (Status.NO_LEAP, Status.INTERRUPTED):
+        psi = leaper.psi
+        rows.save(taken, leaper.u, leaper.v, psi, asked=False)
+    singles = int(leaper.counts[0])
+    leapt = math.inf if rows.steps and rows.steps[-1] == math.inf else taken - before - singles
+    stats = DescentStats(singles, leapt, *(int(n) for n in leaper.counts[1:]))
+    resume = None if leapt == math.inf else run.resume(taken, leaper)
+    return rows.path(stats, status, run.method, resume, bound)
+
+
+def _to_the_limit(leaper: Leaper, rtol: float) -> tuple[Status, float]:
+    """Leap on until what is left is so little that its linear part is all of it."""
+    target = max(1024, 2 * leaper.step)
+    for _ in range(_MOST_DOUBLINGS):
+        flag = leaper.advance(target)
+        if flag != engine.DONE:
+            return Status.NO_LEAP, math.nan
+        left = leaper.remainder()
+        if left.relative <= max(1e-3 * rtol, left.noise):
+            break
+        target *= 4
+    leaper.finish(left.change)
+    bound = rtol + left.relative**2 + left.noise
+    small = left.relative <= 1e-3 * rtol and left.noise <= rtol
+    return (Status.CONVERGED if small else Status.UNSETTLED), bound
+
+
+def _choice(problem: Problem, last: float) -> str:
+    """Leaps pay where many steps are to be taken: each costs some m^2 N."""
+    return "leap" if last > _LEAP_FROM + _LEAP_ROWS * problem.m else "compensated"
+
+
+def _check_rtol(rtol: Any) -> float:
+    value = _positive("rtol", rtol)
+    if not _RTOL[0] <= value <= _RTOL[1]:
+        raise ValueError(f"rtol must be from {_RTOL[0]:g} to {_RTOL[1]:g}, got {rtol!r}")
+    return value
 
 
 class _Rows:
@@ -155,12 +241,12 @@ class _Rows:
 
     def __init__(self, problem: Problem, steps: list[int]) -> None:
         self.problem, self.wanted = problem, set(steps)
-        self.steps: list[int] = []
+        self.steps: list[float] = []
         self.u: list[Array] = []
         self.v: list[Array] = []
         self.psi: list[Array] = []
 
-    def save(self, step: int, u: Array, v: Array, psi: Array, asked: bool = True) -> None:
+    def save(self, step: float, u: Array, v: Array, psi: Array, asked: bool = True) -> None:
         """Keep this step once, if it was asked for or is where the path breaks off."""
         if (asked and step not in self.wanted) or (self.steps and self.steps[-1] == step):
             return
@@ -169,7 +255,14 @@ class _Rows:
         self.psi.append(psi.copy())
         self.steps.append(step)
 
-    def path(self, stats: DescentStats, status: Status, method: str, resume: Any) -> DescentPath:
+    def path(
+        self,
+        stats: DescentStats,
+        status: Status,
+        method: str,
+        resume: Any,
+        bound: float = math.nan,
+    ) -> DescentPath:
         """All of them as one result."""
         N = self.problem.N
         psi = np.array(self.psi).reshape(-1, N)
@@ -178,10 +271,12 @@ class _Rows:
             loss = 0.5 * np.einsum("si,si->s", residual, residual)
         steps = _step_array(self.steps)
         u, v = np.array(self.u).reshape(-1, N), np.array(self.v).reshape(-1, N)
-        return DescentPath(steps, psi, loss, u, v, stats, status, method, _resume=resume)
+        return DescentPath(steps, psi, loss, u, v, stats, status, method, bound, resume)
 
 
-def _step_array(steps: list[int]) -> NDArray[Any]:
+def _step_array(steps: list[float]) -> NDArray[Any]:
+    if steps and steps[-1] == math.inf:
+        return np.array(steps, dtype=np.float64)
     large = bool(steps) and steps[-1] >= _LAST
     return np.array(steps, dtype=np.uint64 if large else np.int64)
 
@@ -196,11 +291,13 @@ def _positive(name: str, value: Any) -> float:
     return number
 
 
-def _check_steps(n_steps: Any) -> int:
+def _check_steps(n_steps: Any) -> float:
+    if isinstance(n_steps, float) and n_steps == math.inf:
+        return n_steps
     try:
         last = operator.index(n_steps)
     except TypeError:
-        raise TypeError(f"n_steps must be an integer, got {n_steps!r}") from None
+        raise TypeError(f"n_steps must be an integer or inf, got {n_steps!r}") from None
     if not 0 <= last <= _LAST:
         raise ValueError(f"n_steps must be from 0 to 2**63, got {last}")
     return last
@@ -232,7 +329,7 @@ def _check_start(start: Any, problem: Problem, p: float, alpha: float) -> int:
     return int(kept["step"])
 
 
-def _checked(save_steps: Any, first: int, last: int) -> list[int]:
+def _checked(save_steps: Any, first: int, last: float) -> list[int]:
     array = np.asarray(save_steps)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise TypeError(
@@ -249,9 +346,11 @@ def _checked(save_steps: Any, first: int, last: int) -> list[int]:
     return steps
 
 
-def _default_steps(first: int, last: int) -> list[int]:
+def _default_steps(first: int, last: float) -> list[int]:
     """About ten a decade, and both ends."""
-    steps, k = {first, last}, 0
+    if last == math.inf:
+        return [first]
+    steps, k = {first, int(last)}, 0
     while (step := round(10.0 ** (k / _PER_DECADE))) < last:
         if step > first:
             steps.add(step)

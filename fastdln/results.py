@@ -61,6 +61,14 @@ class Status(Enum):
     DIVERGED = (
         "Diverged: the step size is too large; the last row is the last state that was finite."
     )
+    NO_LEAP = (
+        "Stopped: the step size is so large that single steps take most of a weight; the last "
+        "row is the last state before; use method='compensated'."
+    )
+    UNSETTLED = (
+        "Not settled: rounding hides how far some directions still have to go; error_bound "
+        "says how much that can be."
+    )
     INTERRUPTED = "Interrupted: the last row is the state that was reached."
 
     def __str__(self) -> str:

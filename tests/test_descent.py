@@ -170,7 +170,7 @@ GOOD = {"p": 2, "alpha": 0.1, "step_size": 1e-3, "n_steps": 100}
         (ValueError, "alpha must be positive", {"alpha": 0.0}),
         (ValueError, "n_steps must be from 0", {"n_steps": -1}),
         (ValueError, "n_steps must be from 0", {"n_steps": 2**63 + 1}),
-        (TypeError, "n_steps must be an integer", {"n_steps": 10.5}),
+        (TypeError, "n_steps must be an integer or inf", {"n_steps": 10.5}),
         (
             ValueError,
             "save_steps must ascend, got 5 before 5 at index 1",
@@ -181,6 +181,16 @@ GOOD = {"p": 2, "alpha": 0.1, "step_size": 1e-3, "n_steps": 100}
         (TypeError, "save_steps must be a 1-D array of integers", {"save_steps": [0.5]}),
         (ValueError, "method must be one of", {"method": "euler"}),
         (ValueError, "p must be", {"p": 1.5}),
+        (ValueError, "rtol must be from", {"method": "leap", "rtol": 1e-15}),
+        (ValueError, "rtol must be positive", {"method": "leap", "rtol": float("nan")}),
+        (
+            ValueError,
+            "n_steps must be finite for method 'plain'",
+            {
+                "n_steps": float("inf"),
+                "method": "plain",
+            },
+        ),
         (TypeError, "start must be a DescentPath", {"start": 3}),
     ],
 )

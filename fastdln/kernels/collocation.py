@@ -49,6 +49,7 @@ from fastdln.kernels.collocation_linear import (
     tridiagonalise,
 )
 from fastdln.kernels.collocation_weights import DESCENT, add_to, increments, outputs, slopes
+from fastdln.kernels.intrinsics import stay_apart
 from fastdln.kernels.linear import matvec, rmatvec, weighted_gram
 
 __all__ = [
@@ -75,7 +76,7 @@ STRIDE, STRIDE_LAST, REST, ORDER, ORDER_LAST, MIN_STRIDE, PENDING, BLOCK = 0, 1,
 SINGLES, LEAPS, REJECTED, ITERATIONS, FACTORISATIONS = 0, 1, 2, 3, 4
 
 _MOST_ITERATIONS = 10
-_SINGLE_CHUNK = 4096
+_SINGLE_CHUNK, _CHUNK_WORK = 4096.0, 2e7  # single steps at a time, entries of A read for them
 
 
 @jit_inner
@@ -84,6 +85,7 @@ def _evaluate(A, y, par, base, delta_u, delta_v, out, r, g):
 
     ``out`` (7, N): w_u, w_v, then d psi / d w_u, d psi / d w_v, psi, u^p, v^p.
     """
+    stay_apart()
     if not outputs(par, base[0], base[1], delta_u, out[0], out[5]):
         return False
     if not outputs(par, base[2], base[3], delta_v, out[1], out[6]):
@@ -107,6 +109,7 @@ def _evaluate(A, y, par, base, delta_u, delta_v, out, r, g):
 @jit_inner
 def _coupling(par, D, s, H, T):
     """``T = H (D_0 + D_1/H + ...)^-1``: from rates (or changes) at the nodes to values."""
+    stay_apart()
     M = np.empty((s, s))
     z = 1.0
     for i in range(s):
@@ -131,10 +134,11 @@ def _predict(tab, base, start, delta, meta, s, H, new):
     The rate at the start is used only where there was none: where forces balance it is the
     rounding of their difference.
     """
+    stay_apart()
     nodes, basis = tab[0][int(meta[ORDER])], tab[3][int(meta[ORDER_LAST])]
     N = base.shape[1]
     last, before = meta[STRIDE_LAST], _stages(int(meta[ORDER_LAST]))
-    straight, tangent = not last > 0.0, H > 2.0 * last
+    straight, tangent = not last > 0.0, 2.0 * last < H
     end = tab[1][int(meta[ORDER_LAST]), 0, before - 1]
     weight = np.zeros(9)
     for i in range(s):
@@ -169,6 +173,7 @@ def _predict(tab, base, start, delta, meta, s, H, new):
 @jit_inner
 def _confine(meta, target, base, straight):
     """Keep w > 0 (p > 2), and a line from leaving for good (p = 2)."""
+    stay_apart()
     if meta[9] == 2.0:
         if straight:
             for n in range(target.size):
@@ -187,6 +192,7 @@ def _stages(order):
 @jit_inner
 def _gram(A, par, out, work, K, diagonal, side, tau):
     """K at one evaluated stage, tridiagonalised."""
+    stay_apart()
     for j in range(work.size):
         work[j] = -par[5] * (out[2, j] - out[3, j])
     weighted_gram(A, work, K)
@@ -196,6 +202,7 @@ def _gram(A, par, out, work, K, diagonal, side, tau):
 @jit_inner
 def _newton(A, y, par, tab, base, new, meta, counts, s, H, tol, store):
     """Solve the collocation equations; True if they were solved to a fraction of tol."""
+    stay_apart()
     out, e, r, q, K, diagonal, side, tau, T, inverse, carry = store
     N = A.shape[1]
     order = int(meta[ORDER])
@@ -255,6 +262,7 @@ def _newton(A, y, par, tab, base, new, meta, counts, s, H, tol, store):
 @jit_inner
 def _correct(par, T, q, e, new, out, base, s):
     """Add Newton's correction; its largest entry, relative to w for p > 2."""
+    stay_apart()
     gain, largest = par[5], 0.0
     N = q.shape[1]
     for part in range(2):
@@ -284,6 +292,7 @@ def _correct(par, T, q, e, new, out, base, s):
 @jit_inner
 def _error(A, par, tab, base, start, first, new, meta, s, H, store):
     """Estimate of the error of the polynomial: its defect at the start, as Newton sees it."""
+    stay_apart()
     _, e, r, q, K, diagonal, side, tau, _, _, _ = store
     D0, shift = tab[2][int(meta[ORDER])], tab[4][int(meta[ORDER])]
     N = A.shape[1]
@@ -322,7 +331,9 @@ def _error(A, par, tab, base, start, first, new, meta, s, H, store):
 @jit_inner
 def _single_steps(A, y, par, base, meta, counts, first, start, r, g, zero):
     """Up to a chunk of single steps; False if one takes most of a weight."""
-    n = int(min(meta[PENDING], float(_SINGLE_CHUNK)))
+    stay_apart()
+    chunk = max(1.0, min(_SINGLE_CHUNK, _CHUNK_WORK / A.size))
+    n = int(min(meta[PENDING], np.ceil(chunk)))
     if meta[REST] < n:
         n = int(meta[REST] + meta[REST + 1])
     for _ in range(n):
@@ -339,6 +350,7 @@ def _single_steps(A, y, par, base, meta, counts, first, start, r, g, zero):
 @jit_inner
 def _refresh(A, y, par, base, first, start, r, g, zero):
     """Outputs at the base, and the rates (or changes) there."""
+    stay_apart()
     if not _evaluate(A, y, par, base, zero, zero, first, r, g):
         return False
     return increments(par, g, first[0], 1.0, start[0]) and increments(
@@ -371,6 +383,7 @@ def _stride(meta, H, mode):
 @jit_inner
 def _reach(tab, base, delta, meta):
     """Stride after which the tangent at the end of the last leap would take a weight (p > 2)."""
+    stay_apart()
     if meta[9] == 2.0 or not meta[STRIDE_LAST] > 0.0:
         return np.inf
     count = _stages(int(meta[ORDER_LAST]))
@@ -437,6 +450,7 @@ def advance(A, y, par, tab, base, delta, meta, counts, tol, most):
 
 @jit_inner
 def _accept(base, delta, new, meta, counts, s, H, error, tol):
+    stay_apart()
     add_to(base[0], base[1], new[0, s - 1])
     add_to(base[2], base[3], new[1, s - 1])
     for part in range(2):

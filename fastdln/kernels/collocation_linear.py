@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit_inner
+from fastdln.kernels.intrinsics import stay_apart
 
 __all__ = [
     "factor_blocks",
@@ -23,6 +24,7 @@ __all__ = [
 @jit_inner
 def tridiagonalise(K, diagonal, side, tau):
     """``K = Q T Q.T``: T in diagonal and side, the reflections in the rows of K and tau."""
+    stay_apart()
     m = K.shape[0]
     p = np.empty(m)
     for k in range(m - 1):
@@ -69,6 +71,7 @@ def tridiagonalise(K, diagonal, side, tau):
 @jit_inner
 def _reflect(K, tau, b, forward):
     """``b = Q.T b`` (forward) or ``b = Q b``, b a vector."""
+    stay_apart()
     m = b.size
     for i in range(m - 2):
         k = i if forward else m - 3 - i
@@ -85,6 +88,7 @@ def _reflect(K, tau, b, forward):
 @jit_inner
 def invert_small(M, out):
     """``out = M^-1`` by Gauss-Jordan with partial pivoting; M is overwritten."""
+    stay_apart()
     n = M.shape[0]
     for i in range(n):
         for j in range(n):
@@ -113,6 +117,7 @@ def invert_small(M, out):
 @jit_inner
 def factor_blocks(T, diagonal, side, inverse, carry):
     """Block elimination of ``I + T (x) tridiagonal``; ``carry = T inverse``, (m, s, s) each."""
+    stay_apart()
     m, s = diagonal.size, T.shape[0]
     block = np.empty((s, s))
     for k in range(m):
@@ -139,6 +144,7 @@ def factor_blocks(T, diagonal, side, inverse, carry):
 @jit_inner
 def solve_blocks(K, tau, side, T, inverse, carry, b):
     """Overwrite b (s, m) by the solution of ``(I + T (x) K) x = b``."""
+    stay_apart()
     s, m = b.shape
     z, t = np.empty((m, s)), np.empty(s)
     for i in range(s):
@@ -171,6 +177,7 @@ def solve_blocks(K, tau, side, T, inverse, carry, b):
 @jit_inner
 def solve_shifted(K, tau, diagonal, side, h, b):
     """Overwrite b (m,) by the solution of ``(I + h K) x = b``."""
+    stay_apart()
     m = b.size
     pivot = np.empty(m)
     _reflect(K, tau, b, True)

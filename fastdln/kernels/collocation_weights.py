@@ -22,6 +22,7 @@ import numpy as np
 from fastdln._jit import jit_inline, jit_inner
 from fastdln.kernels.elementary import exp_parts, log1p_dd, log_dd, pow2, scale2
 from fastdln.kernels.extended import dd_add, dd_mul, dd_mul_double, two_sum
+from fastdln.kernels.intrinsics import stay_apart
 
 __all__ = ["DESCENT", "FLOW", "add_to", "increments", "outputs", "slopes"]
 
@@ -42,6 +43,7 @@ def _exp(hi: float, lo: float) -> float:
 @jit_inner
 def outputs(par, hi, lo, delta, w, U):
     """``U = u^p`` and w itself, at base + delta; False if a w > 0 was needed and not there."""
+    stay_apart()
     n = w.size
     eh, el = par[3], par[4]
     if par[0] == 2.0:
@@ -72,6 +74,7 @@ def outputs(par, hi, lo, delta, w, U):
 @jit_inner
 def slopes(par, w, U, sign, out):
     """``out = sign d(u^p)/dw``: 2 u^p, or -b u^p / w."""
+    stay_apart()
     if par[0] == 2.0:
         for j in range(w.size):
             out[j] = sign * (2.0 * U[j])
@@ -87,6 +90,7 @@ def increments(par, g, w, sign, out):
 
     False where a step would take most of a weight, or all of it.
     """
+    stay_apart()
     n = w.size
     if par[7] == FLOW:
         c = sign * par[5]
@@ -118,6 +122,7 @@ def increments(par, g, w, sign, out):
 @jit_inner
 def add_to(hi, lo, delta):
     """``hi + lo += delta``."""
+    stay_apart()
     for j in range(hi.size):
         s, e = two_sum(hi[j], delta[j])
         e += lo[j]

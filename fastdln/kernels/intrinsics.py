@@ -20,7 +20,15 @@ from numba.extending import intrinsic
 
 from fastdln._jit import JIT_DISABLED, jit_inline
 
-__all__ = ["HAS_FMA", "bits_to_float", "fetch", "float_to_bits", "fma", "use_wide_vectors"]
+__all__ = [
+    "HAS_FMA",
+    "bits_to_float",
+    "fetch",
+    "float_to_bits",
+    "fma",
+    "stay_apart",
+    "use_wide_vectors",
+]
 
 
 def _host_has_fma() -> bool:
@@ -64,6 +72,15 @@ def _wide(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # llvmlite admits only the attributes it knows; this one is a plain string to LLVM
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
+def _apart(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
     return types.none(), codegen
@@ -115,6 +132,7 @@ if JIT_DISABLED:
         """Nothing to do without compilation."""
 
     use_wide_vectors: Any = _nothing
+    stay_apart: Any = _nothing
 
     def fetch(array: Any, i: int) -> None:
         """Nothing to do without compilation."""
@@ -151,6 +169,9 @@ else:
     # in a function with a loop of arithmetic: 512-bit vectors where there are any (LLVM
     # would take 256); the intrinsic itself, for the attribute is that of its caller
     use_wide_vectors = _wide
+
+    # in a function called from several places: one copy of its code, so that it compiles once
+    stay_apart = _apart
 
     # bring array[i] near without waiting for it; i may lie outside: nothing is read
     fetch = _fetch

@@ -32,9 +32,11 @@ _HOME = {  # public name -> the module that defines it
     "h_of_slack": "functions",
     "h_prime": "functions",
     "l1_minimizer": "minimizer",
+    "max_stable_step": "step_size",
     "null_space_constants": "null_space",
     "potential_q": "functions",
     "selector_g": "functions",
+    "sufficient_step": "step_size",
 }
 
 __all__ = [
@@ -58,9 +60,11 @@ __all__ = [
     "h_of_slack",
     "h_prime",
     "l1_minimizer",
+    "max_stable_step",
     "null_space_constants",
     "potential_q",
     "selector_g",
+    "sufficient_step",
 ]
 
 if TYPE_CHECKING:
@@ -83,6 +87,7 @@ if TYPE_CHECKING:
     from fastdln.problem import Problem
     from fastdln.rates import ConvergenceRate, convergence_rate
     from fastdln.results import FlowLimit, L1Minimizer, Status
+    from fastdln.step_size import max_stable_step, sufficient_step
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ A kernel returns after about a tenth of a second. What it has done by then is in
 
 from __future__ import annotations
 
+import copy
 import time
 from fractions import Fraction
 from typing import Any
@@ -17,13 +18,14 @@ from fastdln._threads import run_tasks, thread_count
 from fastdln.kernels import descent_compensated, descent_plain
 from fastdln.kernels.descent_plain import DIVERGED, MOVING, STALLED
 
-__all__ = ["DIVERGED", "MOVING", "STALLED", "Stepper"]
+__all__ = ["DIVERGED", "MOVING", "STALLED", "RowStepper", "Stepper"]
 
 Array = NDArray[np.float64]
 
 _GROUPED_FROM = 1 << 21  # entries of A: from here on rows are split into groups
 _GROUPS = 8
 _SECONDS = 0.1
+_DRAWS = 1 << 16  # random numbers at a time
 
 
 class Stepper:
@@ -52,12 +54,12 @@ class Stepper:
         self.at[:] = 0
         self.kernel.fill(self.state, self.p)
 
-    def resume(self, step: int, weights: Array) -> None:
+    def resume(self, step: int, weights: Any) -> None:
         """Continue from a copy of the state taken by `snapshot`."""
         self.state[0] = weights
         self.at[:] = (step, 0)
 
-    def snapshot(self) -> Array:
+    def snapshot(self) -> Any:
         """The present state, (3, N) or (6, N)."""
         return self.state[self.at[1]].copy()
 
@@ -132,3 +134,42 @@ class Stepper:
                 return flag
             self.at[:] = (self.at[0] + 1, 1 - now)  # one assignment: an interrupt sees both
         return MOVING
+
+
+class RowStepper(Stepper):
+    """Plain steps, each with `batch_size` rows of A drawn anew: stochastic descent."""
+
+    def __init__(
+        self,
+        A: Array,
+        y: Array,
+        p: float,
+        step_size: float,
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> None:
+        super().__init__(A, y, p, step_size, compensated=False)
+        self.rng, self.batch_size = rng, batch_size
+        self._rate = self.rate * (len(y) / batch_size)
+
+    def advance(self, target: int) -> int:
+        """Step on to step `target`; the draws do not depend on where this is called."""
+        while self.step < target:
+            count = min(target - self.step, max(1, _DRAWS // len(self.y)))
+            keys = self.rng.random((count, len(self.y)))
+            rows = np.argsort(keys, axis=1, kind="stable")[:, : self.batch_size]
+            flag = descent_plain.run_rows(
+                self.A, self.y, self.p, self._rate, self.state, self.at, rows
+            )
+            if flag != MOVING:
+                return int(flag)
+        return MOVING
+
+    def resume(self, step: int, weights: Any) -> None:
+        """Continue from a copy of the state taken by `snapshot`, with the draws that follow."""
+        super().resume(step, weights[0])
+        self.rng = copy.deepcopy(weights[1])
+
+    def snapshot(self) -> Any:
+        """The present state, and that of the generator."""
+        return super().snapshot(), copy.deepcopy(self.rng)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastdln._check import check_depth
+from fastdln._batch import Batch
+from fastdln._check import check_count, check_depth
 from fastdln._leaping import Leaper
-from fastdln._stepping import DIVERGED, STALLED, Stepper
+from fastdln._stepping import DIVERGED, STALLED, RowStepper, Stepper
 from fastdln.descent_path import DescentPath, DescentStats
 from fastdln.kernels import collocation as engine
 from fastdln.problem import Problem, check_problem
@@ -33,14 +35,16 @@ _RTOL = (1e-12, 1e-2)
 def gradient_descent(
     problem: Problem,
     p: float,
-    alpha: float,
-    step_size: float,
+    alpha: ArrayLike,
+    step_size: ArrayLike,
     n_steps: float,
     save_steps: ArrayLike | None = None,
     *,
     method: str = "auto",
     rtol: float = 1e-9,
     start: DescentPath | None = None,
+    batch_size: int | None = None,
+    rng: int | np.random.Generator | None = None,
 ) -> DescentPath:
     """Gradient descent from the weights u = v = alpha.
 
@@ -54,10 +58,11 @@ def gradient_descent(
         A and y, taken as they are.
     p : float
         Depth, at least 2, not necessarily an integer.
-    alpha : float
+    alpha : float or array_like, shape (B,)
         Initialisation of every weight, positive.
-    step_size : float
-        Positive.
+    step_size : float or array_like, shape (B,)
+        Positive. With arrays, B configurations that share A: for "plain" they run as one
+        blocked product, for the other methods one after another.
     n_steps : int or inf
         Number of the last step, at most 2**63; or infinity, for the limit of the iterates
         (method "leap"), which is not that of the flow.
@@ -74,6 +79,12 @@ def gradient_descent(
     start : DescentPath, optional
         Continue from its last state, bit for bit as if there had been no break; of the
         same problem, p and alpha. Steps are numbered on.
+    batch_size : int, optional
+        Take each step with that many rows of A, drawn without replacement, and their share
+        of the gradient times m / batch_size: stochastic descent, in float64.
+    rng : int or numpy.random.Generator, optional
+        Where the draws come from; needed with `batch_size`, unless `start` brings it. A
+        generator is advanced, an integer is a seed.
 
     Returns
     -------
@@ -102,28 +113,34 @@ def gradient_descent(
     """
     problem = check_problem(problem)
     p = check_depth(p)
-    alpha = _positive("alpha", alpha)
-    step_size = _positive("step_size", step_size)
+    alphas, step_sizes, many = _configurations(alpha, step_size)
     last = _check_steps(n_steps)
+    rtol = _check_rtol(rtol)
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
-    first = 0 if start is None else _check_start(start, problem, p, alpha)
+    first = 0 if start is None else _check_start(start, problem, p, alphas.tolist(), many)
     if first > last:
         raise ValueError(f"n_steps must be at least {first}, the step of start, got {last}")
     steps = _default_steps(first, last) if save_steps is None else _checked(save_steps, first, last)
+    if method == "auto" and batch_size is not None:
+        method = "plain"
     if method == "auto":
         method = _choice(problem, last) if start is None else start.method
     if start is not None and start.method != method:
         raise ValueError(f"start must come from method {method!r}, got one of {start.method!r}")
-    if method != "leap":
-        if last == math.inf:
-            raise ValueError(f"n_steps must be finite for method {method!r}, got inf")
-        stepper = Stepper(problem.A, problem.y, p, step_size, method == "compensated")
-        return _stepped(_Run(problem, p, alpha, steps, int(last), method, start), stepper)
-    rtol = _check_rtol(rtol)
-    run = _Run(problem, p, alpha, steps, last, method, start)
-    leaper = Leaper(problem.A, problem.y, p, alpha, step_size, rtol)
-    return _leapt(run, leaper, rtol)
+    if last == math.inf and method != "leap":
+        raise ValueError(f"n_steps must be finite for method {method!r}, got inf")
+    drawn = _check_rows(problem, method, many, batch_size, rng, start)
+    run = _Run(
+        problem, p, alphas.tolist(), step_sizes.tolist(), steps, last, method, start, rtol, drawn
+    )
+    if many and method == "plain":
+        return _together(run)
+    if many:
+        return _one_by_one(run)
+    if method == "leap":
+        return _leapt(run)
+    return _stepped(run)
 
 
 class _Run(NamedTuple):
@@ -131,27 +148,39 @@ class _Run(NamedTuple):
 
     problem: Problem
     p: float
-    alpha: float
+    alpha: list[float]
+    step_size: list[float]
     steps: list[int]
     last: float
     method: str
     start: DescentPath | None
+    rtol: float
+    drawn: tuple[int, np.random.Generator] | None
+
+    def stepper(self) -> Stepper:
+        """What takes single steps."""
+        A, y, p, eta = self.problem.A, self.problem.y, self.p, self.step_size[0]
+        if self.drawn is not None:
+            return RowStepper(A, y, p, eta, *self.drawn)
+        return Stepper(A, y, p, eta, self.method == "compensated")
 
     def prepare(self, state: Stepper | Leaper) -> int:
         """Set the first state; its step."""
         if self.start is None:
-            state.begin(self.alpha)
+            state.begin(self.alpha[0])
         else:
             state.resume(self.start._resume["step"], self.start._resume["state"])
         return state.step
 
-    def resume(self, step: int, state: Stepper | Leaper) -> dict[str, Any]:
+    def resume(self, step: int, state: Stepper | Leaper | Batch) -> dict[str, Any]:
         """What another run needs to go on from here."""
         kept = {"problem": self.problem, "p": self.p, "alpha": self.alpha}
+        kept["batch_size"] = None if self.drawn is None else self.drawn[0]
         return kept | {"step": step, "state": state.snapshot()}
 
 
-def _stepped(run: _Run, stepper: Stepper) -> DescentPath:
+def _stepped(run: _Run) -> DescentPath:
+    stepper = run.stepper()
     before, status = run.prepare(stepper), Status.ALL_STEPS
     rows = _Rows(run.problem, run.steps)
     try:
@@ -180,7 +209,78 @@ _LEAP_STATUS = {
 }
 
 
-def _leapt(run: _Run, leaper: Leaper, rtol: float) -> DescentPath:
+def _together(run: _Run) -> DescentPath:
+    """Plain steps of all configurations at once."""
+    problem = run.problem
+    batch = Batch(problem.A, problem.y, run.p, np.array(run.alpha), np.array(run.step_size))
+    if run.start is None:
+        batch.begin()
+    else:
+        batch.resume(run.start._resume["step"], run.start._resume["state"])
+    before, interrupted = batch.step, False
+    saved: list[tuple[int, Array, Array, Array]] = []
+    try:
+        for target in [*run.steps, int(run.last)]:
+            batch.advance(target)
+            if target in run.steps and (not saved or saved[-1][0] != target):
+                saved.append((target, *batch.rows()))
+    except KeyboardInterrupt:
+        interrupted = True
+        saved.append((batch.step, *batch.rows()))
+    u, v, psi = (np.stack(rows, axis=1) for rows in list(zip(*saved, strict=True))[1:])
+    steps = _step_array([row[0] for row in saved])
+    status = np.array(batch.status, dtype=object)
+    if interrupted:
+        status[status == Status.ALL_STEPS] = Status.INTERRUPTED
+    stats = DescentStats(single_steps=batch.step - before)
+    loss = _losses(problem, psi)
+    bound = np.full(len(run.alpha), np.nan)
+    resume = run.resume(batch.step if interrupted else int(run.last), batch)
+    return DescentPath(steps, psi, loss, u, v, stats, status, "plain", bound, resume)
+
+
+def _one_by_one(run: _Run) -> DescentPath:
+    """Configurations one after another; their rows must be those of the same steps."""
+    paths: list[DescentPath] = []
+    for k, (alpha, step_size) in enumerate(zip(run.alpha, run.step_size, strict=True)):
+        start = run.start._resume["paths"][k] if run.start is not None else None
+        one = run._replace(alpha=[alpha], step_size=[step_size], start=start)
+        if paths and paths[-1].status is Status.INTERRUPTED:  # the others stay where they are
+            first = 0 if start is None else int(start._resume["step"])
+            one = one._replace(steps=[first], last=first)
+        path = _leapt(one) if run.method == "leap" else _stepped(one)
+        if one.last != run.last:
+            path = replace(path, status=Status.INTERRUPTED)
+        paths.append(path)
+    ends = [math.inf] if run.last == math.inf else []
+    steps = _step_array([*run.steps, *ends])
+    u, v, psi, loss = (
+        np.stack([_filled(getattr(path, name), len(steps)) for path in paths])
+        for name in ("u", "v", "psi", "loss")
+    )
+    counts = [[getattr(path.stats, f.name) for path in paths] for f in fields(DescentStats)]
+    resume = None
+    if all(path._resume is not None for path in paths):
+        kept = {"problem": run.problem, "p": run.p, "alpha": run.alpha, "paths": paths}
+        resume = kept | {"step": min(path._resume["step"] for path in paths)}
+    return DescentPath(
+        *(steps, psi, loss, u, v, DescentStats(*(sum(c) for c in counts))),
+        np.array([path.status for path in paths], dtype=object),
+        run.method,
+        np.array([path.error_bound for path in paths]),
+        resume,
+    )
+
+
+def _filled(rows: Array, count: int) -> Array:
+    """Rows up to `count`, the last one repeated where a path ended early."""
+    missing = max(0, count - len(rows))
+    return np.concatenate([rows, *([rows[-1:]] * missing)])[:count]
+
+
+def _leapt(run: _Run) -> DescentPath:
+    A, y, rtol = run.problem.A, run.problem.y, run.rtol
+    leaper = Leaper(A, y, run.p, run.alpha[0], run.step_size[0], rtol)
     before, status = run.prepare(leaper), Status.ALL_STEPS
     rows, bound = _Rows(run.problem, run.steps), math.nan
     try:
@@ -229,6 +329,34 @@ def _choice(problem: Problem, last: float) -> str:
     return "leap" if last > _LEAP_FROM + _LEAP_ROWS * problem.m else "compensated"
 
 
+def _check_rows(
+    problem: Problem,
+    method: str,
+    many: bool,
+    batch_size: Any,
+    rng: Any,
+    start: DescentPath | None,
+) -> tuple[int, np.random.Generator] | None:
+    """Number of rows a step and their generator, for stochastic descent."""
+    kept = None if start is None else start._resume.get("batch_size")
+    if start is not None and kept != batch_size:
+        raise ValueError(f"start must come from batch_size {batch_size!r}, got one of {kept!r}")
+    if batch_size is None:
+        if rng is not None:
+            raise ValueError("rng must be given with batch_size only")
+        return None
+    size = check_count("batch_size", batch_size, 1)
+    if size > problem.m:
+        raise ValueError(f"batch_size must be at most m = {problem.m}, got {size}")
+    if method != "plain" or many:
+        what = "arrays of configurations" if many else f"method {method!r}"
+        raise ValueError(f"batch_size needs method 'plain' and one configuration, got {what}")
+    if (rng is None) == (start is None):
+        needed = "must be given with batch_size" if start is None else "comes with start"
+        raise ValueError(f"rng {needed}, got {rng!r}")
+    return size, np.random.default_rng(rng)
+
+
 def _check_rtol(rtol: Any) -> float:
     value = _positive("rtol", rtol)
     if not _RTOL[0] <= value <= _RTOL[1]:
@@ -266,12 +394,16 @@ class _Rows:
         """All of them as one result."""
         N = self.problem.N
         psi = np.array(self.psi).reshape(-1, N)
-        with np.errstate(over="ignore", invalid="ignore"):
-            residual = psi @ self.problem.A.T - self.problem.y
-            loss = 0.5 * np.einsum("si,si->s", residual, residual)
+        loss = _losses(self.problem, psi)
         steps = _step_array(self.steps)
         u, v = np.array(self.u).reshape(-1, N), np.array(self.v).reshape(-1, N)
         return DescentPath(steps, psi, loss, u, v, stats, status, method, bound, resume)
+
+
+def _losses(problem: Problem, psi: Array) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = psi @ problem.A.T - problem.y
+        return 0.5 * np.einsum("...i,...i->...", residual, residual)
 
 
 def _step_array(steps: list[float]) -> NDArray[Any]:
@@ -291,6 +423,26 @@ def _positive(name: str, value: Any) -> float:
     return number
 
 
+def _configurations(alpha: Any, step_size: Any) -> tuple[Array, Array, bool]:
+    """alpha and step_size as arrays of one shape (B,), and whether one was given as an array."""
+    pair = []
+    for name, value in (("alpha", alpha), ("step_size", step_size)):
+        array = np.asarray(value)
+        if array.ndim == 0:
+            pair.append(np.array([_positive(name, value)]))
+            continue
+        if array.ndim > 1 or array.size == 0 or array.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must be a real number or a 1-D array of them, got {value!r}")
+        pair.append(np.array([_positive(name, number) for number in array.tolist()]))
+    many = np.ndim(alpha) + np.ndim(step_size) > 0
+    if len(pair[0]) != len(pair[1]) and 1 not in (len(pair[0]), len(pair[1])):
+        raise ValueError(
+            f"alpha and step_size must have the same length, got {len(pair[0])} and {len(pair[1])}"
+        )
+    one, two = np.broadcast_arrays(*pair)
+    return one, two, many
+
+
 def _check_steps(n_steps: Any) -> float:
     if isinstance(n_steps, float) and n_steps == math.inf:
         return n_steps
@@ -303,7 +455,7 @@ def _check_steps(n_steps: Any) -> float:
     return last
 
 
-def _check_start(start: Any, problem: Problem, p: float, alpha: float) -> int:
+def _check_start(start: Any, problem: Problem, p: float, alphas: list[float], many: bool) -> int:
     """The number of the step at which `start` ends, if this run can go on from there."""
     if not isinstance(start, DescentPath):
         raise TypeError(
@@ -321,11 +473,9 @@ def _check_start(start: Any, problem: Problem, p: float, alpha: float) -> int:
         np.array_equal(other.A, problem.A) and np.array_equal(other.y, problem.y)
     ):
         raise ValueError("start must come from the same problem, got a path of another one")
-    if (kept["p"], kept["alpha"]) != (p, alpha):
-        raise ValueError(
-            f"start must come from p = {p!r}, alpha = {alpha!r}, got a path of "
-            f"p = {kept['p']!r}, alpha = {kept['alpha']!r}"
-        )
+    given = (kept["p"], *kept["alpha"])
+    if given != (p, *alphas) or many != (start.psi.ndim == 3):
+        raise ValueError(f"start must come from (p, alpha) = {(p, *alphas)}, got a path of {given}")
     return int(kept["step"])
 
 

@@ -63,6 +63,17 @@ def plain(A, y, p, alpha, step_size, n_steps):
     return psi, u, v
 
 
+def by_rows(A, y, p, alpha, step_size, rows):
+    """psi, u, v after a step for each line of `rows`, with those rows of A alone."""
+    u, v = np.full(A.shape[1], alpha), np.full(A.shape[1], alpha)
+    rate = (step_size * p) * (len(y) / rows.shape[1])
+    for line in rows:
+        up, vp = _power(u, p - 1.0), _power(v, p - 1.0)
+        g = _gradient(A[line], y[line], up * u - vp * v)
+        u, v = u - (rate * up) * g, v + (rate * vp) * g
+    return _power(u, p - 1.0) * u - _power(v, p - 1.0) * v, u, v
+
+
 def exact(A, y, p, alpha, step_size, n_steps):
     """psi, u, v after n_steps with eighty digits, p an integer."""
     with decimal.localcontext(prec=80):

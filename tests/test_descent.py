@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastdln as fd
-from fastdln import Status, _stepping
+from fastdln import Status, _batch, _stepping
 
 
 def gaussian(m, N, seed=0):
@@ -157,6 +157,119 @@ def test_ctrl_c_returns_the_state_so_far(method):
     np.testing.assert_array_equal(whole.psi[0], path.psi[-1])
 
 
+ETAS = np.array([1e-3, 2e-3, 5e-3, 80.0, 7e-3])
+ALPHAS = np.array([0.3, 0.1, 0.2, 0.5, 0.01])
+
+
+@pytest.mark.parametrize("p", [2, 2.5, 3])
+def test_configurations_together_are_the_single_ones(p):
+    problem = gaussian(7, 150)
+    path = fd.gradient_descent(problem, p, ALPHAS, ETAS, 300, [0, 5, 300], method="plain")
+    assert path.psi.shape == path.u.shape == (5, 3, 150)
+    assert path.loss.shape == (5, 3)
+    for k, (alpha, eta) in enumerate(zip(ALPHAS, ETAS, strict=True)):
+        one = fd.gradient_descent(problem, p, alpha, eta, 300, [0, 5, 300], method="plain")
+        assert path.status[k] is one.status
+        if one.status is Status.DIVERGED:
+            np.testing.assert_allclose(path.u[k, -1], one.u[-1], rtol=1e-9)
+            continue
+        np.testing.assert_allclose(path.u[k], one.u, rtol=1e-11, atol=1e-300)
+        np.testing.assert_allclose(path.psi[k], one.psi, rtol=1e-9, atol=1e-13 * alpha**p)
+
+
+def test_a_configuration_does_not_feel_its_neighbours(monkeypatch):
+    problem = gaussian(6, 300)
+    whole = fd.gradient_descent(problem, 3, ALPHAS, ETAS, 50, method="plain")
+    part = fd.gradient_descent(problem, 3, ALPHAS[1:3], ETAS[1:3], 50, method="plain")
+    np.testing.assert_array_equal(part.psi, whole.psi[1:3])
+    monkeypatch.setattr(_batch, "_GROUPED_FROM", 1)
+    psis = []
+    for count in (1, 2):
+        monkeypatch.setattr(_batch, "thread_count", lambda count=count: count)
+        psis.append(fd.gradient_descent(problem, 3, ALPHAS, ETAS, 50, method="plain").psi)
+    np.testing.assert_array_equal(*psis)
+
+
+@pytest.mark.parametrize("method", ["plain", "compensated", "leap"])
+def test_configurations_continue_bit_for_bit(method):
+    problem = gaussian(5, 70)
+    args = (problem, 3, ALPHAS[:3], ETAS[:3])
+    whole = fd.gradient_descent(*args, 500, [200, 500], method=method)
+    half = fd.gradient_descent(*args, 200, [200], method=method)
+    rest = fd.gradient_descent(*args, 500, [500], method=method, start=half)
+    np.testing.assert_array_equal(rest.u[:, -1], whole.u[:, -1])
+    assert whole.psi.shape == (3, 2, 70)
+
+
+@pytest.mark.parametrize("p", [2, 3])
+def test_rows_drawn_have_the_bits_of_their_twin(p):
+    problem = gaussian(9, 40)
+    path = fd.gradient_descent(problem, p, 0.3, 1e-3, 60, [60], batch_size=4, rng=5)
+    keys = np.random.default_rng(5).random((60, 9))
+    rows = np.argsort(keys, axis=1)[:, :4]
+    psi, u, v = naive.by_rows(problem.A, problem.y, p, 0.3, 1e-3, rows)
+    np.testing.assert_array_equal(path.psi[0], psi)
+    np.testing.assert_array_equal(path.v[0], v)
+    again = fd.gradient_descent(problem, p, 0.3, 1e-3, 60, [10, 60], batch_size=4, rng=5)
+    np.testing.assert_array_equal(again.u[1], u)
+    half = fd.gradient_descent(problem, p, 0.3, 1e-3, 25, batch_size=4, rng=5)
+    rest = fd.gradient_descent(problem, p, 0.3, 1e-3, 60, batch_size=4, start=half)
+    np.testing.assert_array_equal(rest.u[-1], u)
+
+
+def test_all_rows_drawn_are_plain_descent_but_for_the_order():
+    problem = gaussian(6, 20)
+    drawn = fd.gradient_descent(problem, 2, 0.3, 1e-3, 200, batch_size=6, rng=0)
+    plain = fd.gradient_descent(problem, 2, 0.3, 1e-3, 200, method="plain")
+    np.testing.assert_allclose(drawn.psi, plain.psi, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("match", "changes"),
+    [
+        ("batch_size needs method 'plain'.*'leap'", {"method": "leap"}),
+        ("batch_size needs method 'plain'.*'compensated'", {"method": "compensated"}),
+        ("batch_size needs method 'plain'.*arrays", {"alpha": [0.1, 0.2]}),
+        ("batch_size must be at least 1", {"batch_size": 0}),
+        ("batch_size must be at most m = 2", {"batch_size": 3}),
+        ("rng must be given with batch_size", {"rng": None}),
+        ("rng must be given with batch_size only", {"batch_size": None}),
+    ],
+)
+def test_bad_input_of_stochastic_descent(match, changes):
+    with pytest.raises(ValueError, match=match):
+        fd.gradient_descent(fd.datasets.line(), **(GOOD | {"batch_size": 1, "rng": 0} | changes))
+
+
+@pytest.mark.parametrize("p", [2, 2.5, 3])
+@pytest.mark.parametrize("alpha", [0.1, 0.3])
+def test_the_largest_stable_step_is_the_edge(p, alpha):
+    problem = fd.datasets.plane()
+    edge = fd.max_stable_step(problem, p, alpha)
+    limit = fd.flow_limit(problem, p, alpha).psi
+    if p == 2:
+        u = np.sqrt(np.hypot(limit / 2, alpha**2) + limit / 2)
+        v = alpha**2 / u
+        np.testing.assert_allclose(u**2 - v**2, limit, rtol=1e-9)
+        J = np.hstack([problem.A * (2 * u), -problem.A * (2 * v)])
+        assert 2 / np.linalg.norm(J, 2) ** 2 == pytest.approx(edge, rel=1e-9)
+    # the weights of a descent with small steps, which are near those of the flow
+    tau = fd.gradient_descent(problem, p, alpha, 1e-3 * edge, 10**9, [10**9], method="leap")
+    u, v = tau.u[-1], tau.v[-1]
+    J = np.hstack([problem.A * (p * u ** (p - 1)), -problem.A * (p * v ** (p - 1))])
+    assert 2 / np.linalg.norm(J, 2) ** 2 == pytest.approx(edge, rel=1e-2)
+
+
+@pytest.mark.parametrize("p", [2, 3, 4])
+def test_a_sufficient_step_never_raises_the_loss(p):
+    for problem in (fd.datasets.line(), fd.datasets.random(), gaussian(5, 20)):
+        eta = fd.sufficient_step(problem, p, 0.05)
+        assert eta < fd.max_stable_step(problem, p, 0.05)
+        path = fd.gradient_descent(problem, p, 0.05, eta, 3000, np.arange(3001))
+        assert np.all(np.diff(path.loss) <= 1e-15)
+        assert np.all(path.u > 0)
+
+
 GOOD = {"p": 2, "alpha": 0.1, "step_size": 1e-3, "n_steps": 100}
 
 
@@ -191,6 +304,16 @@ GOOD = {"p": 2, "alpha": 0.1, "step_size": 1e-3, "n_steps": 100}
                 "method": "plain",
             },
         ),
+        (TypeError, "alpha must be a real number or a 1-D array", {"alpha": [[0.1]]}),
+        (ValueError, "step_size must be positive", {"step_size": [1e-3, 0.0]}),
+        (
+            ValueError,
+            "must have the same length, got 2 and 3",
+            {
+                "alpha": [0.1, 0.2],
+                "step_size": [1e-3] * 3,
+            },
+        ),
         (TypeError, "start must be a DescentPath", {"start": 3}),
     ],
 )
@@ -206,8 +329,8 @@ def test_a_start_from_elsewhere_is_refused():
     for problem, changes, match in (
         (plane, {}, "start must have 4 coordinates"),
         (scaled, {}, "start must come from the same problem"),
-        (line, {"alpha": 0.2}, "start must come from p = 2.0, alpha = 0.2"),
-        (line, {"p": 3}, "start must come from p = 3.0"),
+        (line, {"alpha": 0.2}, "start must come from .p, alpha. = .2.0, 0.2."),
+        (line, {"p": 3}, "start must come from .p, alpha. = .3.0"),
         (line, {"method": "plain"}, "start must come from method 'plain'"),
         (line, {"n_steps": 50}, "n_steps must be at least 100"),
         (line, {"save_steps": [50]}, "save_steps must lie from 100"),

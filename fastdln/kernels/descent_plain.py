@@ -20,7 +20,7 @@ from fastdln.kernels.descent_lanes import LANES, four_dots
 from fastdln.kernels.descent_power import power_into
 from fastdln.kernels.intrinsics import use_wide_vectors
 
-__all__ = ["DIVERGED", "MOVING", "STALLED", "fill", "psi_of", "run", "sweep", "update"]
+__all__ = ["DIVERGED", "MOVING", "STALLED", "fill", "psi_of", "run", "run_rows", "sweep", "update"]
 
 MOVING, STALLED, DIVERGED = 0, 1, 2
 
@@ -132,6 +132,27 @@ def run(A, y, p, rate, state, at, cuts, n_steps):
         flag = update(old, new, g, p, rate, work)
         if flag != MOVING:
             return flag
+        at[0] += 1
+        at[1] = 1 - now
+    return MOVING
+
+
+@jit
+def run_rows(A, y, p, rate, state, at, rows):
+    """One step for each line of `rows` (n, b), with the residual of those rows of A alone."""
+    b, N = rows.shape[1], A.shape[1]
+    part, target = np.empty((b, N)), np.empty(b)
+    g, work = np.empty((1, N)), np.empty((3, N))
+    for k in range(rows.shape[0]):
+        for i in range(b):
+            source, copy = A[rows[k, i]], part[i]
+            for j in range(N):
+                copy[j] = source[j]
+            target[i] = y[rows[k, i]]
+        now = at[1]
+        sweep(part, target, state[now, 2], g[0])
+        if update(state[now], state[1 - now], g, p, rate, work) == DIVERGED:
+            return DIVERGED
         at[0] += 1
         at[1] = 1 - now
     return MOVING

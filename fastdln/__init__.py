@@ -17,6 +17,8 @@ _HOME = {  # public name -> the module that defines it
     "Answer": "hardness",
     "ConvergenceRate": "rates",
     "DigitsCertificate": "hardness",
+    "DescentPath": "descent_path",
+    "DescentStats": "descent_path",
     "FlowLimit": "results",
     "HardnessMap": "hardness",
     "L1Minimizer": "results",
@@ -27,6 +29,7 @@ _HOME = {  # public name -> the module that defines it
     "certify_digits": "hardness",
     "convergence_rate": "rates",
     "flow_limit": "limit",
+    "gradient_descent": "descent",
     "h": "functions",
     "h_integral": "functions",
     "h_inverse": "functions",
@@ -35,14 +38,18 @@ _HOME = {  # public name -> the module that defines it
     "h_prime": "functions",
     "hardness_map": "hardness",
     "l1_minimizer": "minimizer",
+    "max_stable_step": "step_size",
     "null_space_constants": "null_space",
     "potential_q": "functions",
     "selector_g": "functions",
+    "sufficient_step": "step_size",
 }
 
 __all__ = [
     "Answer",
     "ConvergenceRate",
+    "DescentPath",
+    "DescentStats",
     "DigitsCertificate",
     "FlowLimit",
     "HardnessMap",
@@ -56,6 +63,7 @@ __all__ = [
     "convergence_rate",
     "datasets",
     "flow_limit",
+    "gradient_descent",
     "h",
     "h_integral",
     "h_inverse",
@@ -64,13 +72,17 @@ __all__ = [
     "h_prime",
     "hardness_map",
     "l1_minimizer",
+    "max_stable_step",
     "null_space_constants",
     "potential_q",
     "selector_g",
+    "sufficient_step",
 ]
 
 if TYPE_CHECKING:
     from fastdln import datasets
+    from fastdln.descent import gradient_descent
+    from fastdln.descent_path import DescentPath, DescentStats
     from fastdln.functions import (
         h,
         h_integral,
@@ -95,6 +107,7 @@ if TYPE_CHECKING:
     from fastdln.problem import Problem
     from fastdln.rates import ConvergenceRate, convergence_rate
     from fastdln.results import FlowLimit, L1Minimizer, Status
+    from fastdln.step_size import max_stable_step, sufficient_step
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from numba import config
 
-__all__ = ["PARALLEL_FROM", "run_chunks", "thread_count"]
+__all__ = ["PARALLEL_FROM", "run_chunks", "run_tasks", "thread_count"]
 
 PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than it saves
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
@@ -60,3 +60,14 @@ def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]
     return min(_pool(threads).map(work, cuts[:-1], cuts[1:])) < 0
+
+
+def run_tasks(work: Callable[[int], None], count: int) -> None:
+    """Call ``work(i)`` for i in ``range(count)``, on all cores."""
+    threads = thread_count()
+    if threads == 1 or count == 1:
+        for i in range(count):
+            work(i)
+        return
+    for _ in _pool(threads).map(work, range(count)):
+        pass

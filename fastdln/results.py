@@ -52,6 +52,25 @@ class Status(Enum):
         "Undecided: float64 could not tell which columns carry the minimiser; psi is a guess."
     )
 
+    # of gradient descent
+    ALL_STEPS = "Finished: every step that was asked for was taken."
+    STALLED = (
+        "Stalled by rounding: no weight can move any more in the arithmetic of this method; "
+        "later iterates are the same numbers."
+    )
+    DIVERGED = (
+        "Diverged: the step size is too large; the last row is the last state that was finite."
+    )
+    NO_LEAP = (
+        "Stopped: the step size is so large that single steps take most of a weight; the last "
+        "row is the last state before; use method='compensated'."
+    )
+    UNSETTLED = (
+        "Not settled: rounding hides how far some directions still have to go; error_bound "
+        "says how much that can be."
+    )
+    INTERRUPTED = "Interrupted: the last row is the state that was reached."
+
     def __str__(self) -> str:
         return str(self.value)
 

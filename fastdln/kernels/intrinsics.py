@@ -27,6 +27,7 @@ __all__ = [
     "fetch",
     "float_to_bits",
     "fma",
+    "stay_apart",
     "use_wide_vectors",
 ]
 
@@ -74,6 +75,15 @@ def _wide(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # llvmlite admits only the attributes it knows; this one is a plain string to LLVM
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
+def _apart(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
     return types.none(), codegen
@@ -143,6 +153,7 @@ if JIT_DISABLED:
         """Nothing to do without compilation."""
 
     use_wide_vectors: Any = _nothing
+    stay_apart: Any = _nothing
 
     def fetch(array: Any, i: int) -> None:
         """Nothing to do without compilation."""
@@ -181,6 +192,9 @@ else:
     # in a function with a loop of arithmetic: 512-bit vectors where there are any (LLVM
     # would take 256); the intrinsic itself, for the attribute is that of its caller
     use_wide_vectors = _wide
+
+    # in a function called from several places: one copy of its code, so that it compiles once
+    stay_apart = _apart
 
     # bring array[i] near without waiting for it; i may lie outside: nothing is read
     fetch = _fetch

@@ -1,0 +1,152 @@
+"""Sums of products as explicit vector code: four dot products, and tiles of a product.
+
+LLVM may not reorder a strict sum, and keeps hand-written lanes in memory (ten times
+slower); so the two vectors of eight are spelled out here. The bits are those of the loop
+in `_lanes_slow`, on every processor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastdln._jit import JIT_DISABLED, jit_inner
+from fastdln.kernels.intrinsics import HAS_FMA, fma
+
+__all__ = ["LANES", "add_tile", "four_dots"]
+
+LANES = 16
+
+
+@intrinsic
+def _four_dots(
+    typingctx: Any, a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: Any
+) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def data(i: int) -> Any:
+            return context.make_array(signature.args[i])(context, builder, args[i]).data
+
+        vector = ir.VectorType(ir.DoubleType(), 8)
+        rows, other, target, size = [data(i) for i in range(4)], data(4), data(5), args[6]
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(8)]
+        for place in sums:
+            builder.store(ir.Constant(vector, [0.0] * 8), place)
+
+        def load(base: Any, index: Any) -> Any:
+            place = builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
+            value = builder.load(place)
+            value.align = 8
+            return value
+
+        with cgutils.for_range_slice(
+            builder, ir.Constant(size.type, 0), size, ir.Constant(size.type, LANES)
+        ) as (j, _):
+            for half in range(2):
+                index = builder.add(j, ir.Constant(j.type, 8 * half))
+                b = load(other, index)
+                for row in range(4):
+                    place = sums[2 * row + half]
+                    product = builder.fmul(load(rows[row], index), b)
+                    builder.store(builder.fadd(builder.load(place), product), place)
+        for k, place in enumerate(sums):
+            spot = builder.gep(target, [ir.Constant(size.type, 8 * k)])
+            store = builder.store(builder.load(place), builder.bitcast(spot, vector.as_pointer()))
+            store.align = 8
+        return context.get_dummy_value()
+
+    return types.none(a0, a1, a2, a3, x, out, whole), codegen
+
+
+def _lanes_slow(a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: int) -> None:
+    """``out[r, k]``: the sum of ``a_r[j] x[j]`` over j = k mod 16, j < whole."""
+    out[:] = 0.0
+    for j in range(0, whole, LANES):
+        for r, a in enumerate((a0, a1, a2, a3)):
+            out[r] += a[j : j + LANES] * x[j : j + LANES]
+
+
+# out is a C-ordered (4, 16); whole is a multiple of 16; the rows are contiguous
+four_dots: Any = _lanes_slow if JIT_DISABLED else _four_dots
+
+
+@intrinsic
+def _add_tile(
+    typingctx: Any, P: Any, p0: Any, row: Any, step: Any, X: Any, x0: Any, width: Any,
+    out: Any, o0: Any, count: Any,
+) -> Any:  # fmt: skip
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def data(i: int) -> Any:
+            return context.make_array(signature.args[i])(context, builder, args[i]).data
+
+        vector, number = ir.VectorType(ir.DoubleType(), 8), ir.IntType(64)
+        base, other, target = data(0), data(4), data(7)
+        _, p0, row, step, _, x0, width, _, o0, count = args
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f64"
+        )
+
+        def place(array: Any, index: Any) -> Any:
+            return builder.bitcast(builder.gep(array, [index]), vector.as_pointer())
+
+        def load(array: Any, index: Any) -> Any:
+            value = builder.load(place(array, index))
+            value.align = 8
+            return value
+
+        def spot(r: int, half: int) -> Any:
+            index = builder.add(o0, builder.mul(ir.Constant(number, r), width))
+            return builder.add(index, ir.Constant(number, 8 * half))
+
+        sums = [[cgutils.alloca_once(builder, vector) for _ in range(2)] for _ in range(4)]
+        for r in range(4):
+            for half in range(2):
+                builder.store(load(target, spot(r, half)), sums[r][half])
+        with cgutils.for_range(builder, count) as loop:
+            first = builder.add(x0, builder.mul(loop.index, width))
+            x = [load(other, builder.add(first, ir.Constant(number, 8 * h))) for h in range(2)]
+            for r in range(4):
+                index = builder.add(p0, builder.mul(loop.index, step))
+                index = builder.add(index, builder.mul(ir.Constant(number, r), row))
+                scalar = builder.load(builder.gep(base, [index]))
+                lane = builder.insert_element(
+                    ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
+                )
+                zeros = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+                wide = builder.shuffle_vector(lane, ir.Constant(vector, ir.Undefined), zeros)
+                for half in range(2):
+                    old = builder.load(sums[r][half])
+                    builder.store(builder.call(fma, [wide, x[half], old]), sums[r][half])
+        for r in range(4):
+            for half in range(2):
+                store = builder.store(builder.load(sums[r][half]), place(target, spot(r, half)))
+                store.align = 8
+        return context.get_dummy_value()
+
+    whole = types.int64
+    signature = types.none(P, whole, whole, whole, X, whole, whole, out, whole, whole)
+    return signature, codegen
+
+
+def _tile_slow(
+    P: Any, p0: int, row: int, step: int, X: Any, x0: int, width: int, out: Any, o0: int, count: int
+) -> None:
+    """``out[o0 + r width + k] += sum_l P[p0 + r row + l step] X[x0 + l width + k]``.
+
+    Four rows r, sixteen columns k, arrays one-dimensional; fused multiply-adds in order of l.
+    """
+    for r in range(4):
+        for k in range(16):
+            total = out[o0 + r * width + k]
+            for n in range(count):
+                total = fma(P[p0 + r * row + n * step], X[x0 + n * width + k], total)
+            out[o0 + r * width + k] = total
+
+
+if not JIT_DISABLED and not HAS_FMA:
+    add_tile: Any = jit_inner(_tile_slow)
+else:
+    add_tile = _tile_slow if JIT_DISABLED else _add_tile

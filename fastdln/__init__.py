@@ -32,6 +32,7 @@ _HOME = {  # public name -> the module that defines it
     "null_space_constants": "null_space",
     "potential_q": "functions",
     "selector_g": "functions",
+    "sweep": "sweeps",
 }
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "null_space_constants",
     "potential_q",
     "selector_g",
+    "sweep",
 ]
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from fastdln.problem import Problem
     from fastdln.rates import ConvergenceRate, convergence_rate
     from fastdln.results import FlowLimit, L1Minimizer, Status
+    from fastdln.sweeps import sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -10,27 +10,42 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from numba import config
 
-__all__ = ["PARALLEL_FROM", "run_chunks", "thread_count"]
+__all__ = ["PARALLEL_FROM", "run_chunks", "single", "thread_count"]
 
 PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than it saves
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
 
 _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
+_here = threading.local()
 
 
 def thread_count() -> int:
-    """Cores this process may use, at most NUMBA_NUM_THREADS."""
+    """Cores this process may use, at most NUMBA_NUM_THREADS; 1 within `single`."""
+    if getattr(_here, "single", False):
+        return 1
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         cores = os.cpu_count() or 1
     return max(1, min(cores, int(config.NUMBA_NUM_THREADS)))
+
+
+@contextmanager
+def single() -> Iterator[None]:
+    """Keep the calling thread from waking others: it is one of many at work already."""
+    before = getattr(_here, "single", False)
+    _here.single = True
+    try:
+        yield
+    finally:
+        _here.single = before
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

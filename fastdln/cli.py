@@ -1,4 +1,4 @@
-"""The command line: ``fastdln figure | limit | minimizer | rate | info | warmup``.
+"""The command line: ``fastdln figure | limit | minimizer | rate | sweep | info | warmup``.
 
 Nothing heavy is imported before a command needs it: ``fastdln --help`` loads
 neither NumPy nor numba. A mistake of the user ends in exit code 2 and one line
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_limit(commands)
     _add_minimizer(commands)
     _add_rate(commands)
+    _add_sweep(commands)
     info = commands.add_parser("info", help="versions, threads, cache, processor")
     info.set_defaults(run=_info)
     warmup = commands.add_parser("warmup", help="compile every kernel into the cache")
@@ -135,6 +136,27 @@ def _add_rate(commands: Any) -> None:
     size.add_argument("--alpha", type=float, nargs="+", help="predict and bound it for these")
     size.add_argument("--log-alpha", type=float, nargs="+", help="or for their logarithms")
     rate.set_defaults(run=_rate)
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="compute a grid of configurations into a Zarr store",
+        description=(
+            "Computes what a TOML file asks for, and completes a store that was begun before. "
+            "Without a file: the sweep of figure 1."
+        ),
+    )
+    sweep.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="TOML file")
+    sweep.add_argument("--store", type=Path, help="folder of the store, instead of the file's")
+    begun = sweep.add_mutually_exclusive_group()
+    begun.add_argument("--resume", action="store_true", help="refuse to begin a new store")
+    begun.add_argument("--overwrite", action="store_true", help="begin anew")
+    where = sweep.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, help="threads (default: one for each core)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="have a Dask cluster do the work")
+    sweep.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweep.set_defaults(run=_sweep)
 
 
 def _add_problem(parser: argparse.ArgumentParser) -> None:
@@ -290,6 +312,41 @@ def _predictions(rate: ConvergenceRate, arguments: argparse.Namespace) -> Table 
     numbers = np.column_stack([sizes, rate.log_predict(**given), rate.log_bound(**given)])
     columns = (keyword, "log distance, leading term", "log distance, upper bound")
     return Table(columns, [tuple(row) for row in numbers.tolist()])
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from fastdln.sweep_config import read_toml
+    from fastdln.sweeps import computed_since, default_config, now, summary, sweep
+
+    with _mistakes_of_the_user(), _sweep_extra():
+        values = read_toml(arguments.config or default_config())
+        store = Path(arguments.store or values.pop("store", "run.zarr"))
+        values.pop("store", None)
+        if arguments.resume and not store.exists():
+            raise UsageError(f"argument --resume: there is no store {str(store)!r}")
+        start, began = time.perf_counter(), now()
+        try:
+            data = sweep(
+                **values, store=store, overwrite=arguments.overwrite, workers=arguments.workers,
+                scheduler=arguments.scheduler, progress=False if arguments.quiet else None,
+            )  # fmt: skip
+        except OSError as problem:
+            raise UsageError(problem.strerror or problem) from problem
+    print(summary(data).text())
+    seconds = time.perf_counter() - start
+    print(f"wrote {store}; computed {computed_since(began, data)} now, {seconds:.2f} s in all")
+
+
+@contextmanager
+def _sweep_extra() -> Iterator[None]:
+    """Around what needs the libraries of the extra `sweep`."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        name = (missing.name or "").partition(".")[0]
+        if name not in ("xarray", "zarr", "dask", "distributed", "tqdm", "threadpoolctl"):
+            raise
+        raise UsageError(f"{name} is needed: pip install 'fastdln[sweep]'") from missing
 
 
 def _load(path: Path) -> Problem:

@@ -25,19 +25,23 @@ KEYS = (
     *("problems", "seed", "p", *SIZES, "quantity", "keep_psi"),
     *("t", "step_size", "n_steps", "save_steps"),
 )
-_MOST = 10**8  # values on one axis: beyond, the axis alone takes a gigabyte
+_MOST = 10**7  # values on one axis: beyond, coordinates alone fill the memory
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The keys of a config file; file names in it are relative to its folder."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as trouble:
+        raise ValueError(f"cannot read {str(path)!r}: {trouble.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as mistake:
         raise ValueError(f"{str(path)!r} is not a TOML file: {mistake}") from None
     check_keys(values, (*KEYS, "store", "chunk"))
-    for key in ("problems", "p", "quantity"):
-        if key not in values and key != "quantity":
+    for key in ("problems", "p"):
+        if key not in values:
             raise ValueError(f"{key!r} is missing in {str(path)!r}")
+    if not isinstance(values.get("store", ""), str):
+        raise TypeError(f"store must be a text, got {_shown(values['store'])}")
     problems = values["problems"]
     for problem in problems if isinstance(problems, list) else [problems]:
         if isinstance(problem, dict) and isinstance(problem.get("file"), str):

@@ -1,7 +1,7 @@
 """Who does the work of a sweep: threads of this process, or the workers of a Dask cluster.
 
 Both are generators of (piece, result) in whatever order pieces end. They hold only a few
-pieces at a time, however many there are, and leave nothing running when closed.
+pieces at a time, however many there are, and no new piece starts once they are closed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = ["Results", "dask_client", "in_threads", "on_dask"]
 Results = Iterator[tuple[Piece, PieceResult]]
 
 _AHEAD = 4  # pieces in hand for each worker
+_PATIENCE = 2.0  # seconds
 
 
 def in_threads(
@@ -65,8 +66,8 @@ def in_threads(
                 break
         for _ in threads:
             jobs.put(None)
-    for thread in threads:
-        thread.join()
+        for thread in threads:  # a long piece is not waited for: its thread ends with it
+            thread.join(_PATIENCE)
 
 
 def on_dask(

@@ -134,7 +134,19 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 
 def _difference(key: str, theirs: Any, ours: Any) -> str:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        parts = [
+            f"{name} {_brief(theirs.get(name))} there, {_brief(ours.get(name))} here"
+            for name in {**theirs, **ours}
+            if theirs.get(name) != ours.get(name)
+        ]
+        return f"{key}: " + ", ".join(parts)
     if isinstance(theirs, list) and isinstance(ours, list):
+        if len(theirs) == len(ours) and all(isinstance(one, dict) for one in (*theirs, *ours)):
+            pairs = enumerate(zip(theirs, ours, strict=True))
+            return "; ".join(
+                _difference(f"{key}[{k}]", *two) for k, two in pairs if two[0] != two[1]
+            )
         missing = [value for value in theirs if value not in ours]
         added = [value for value in ours if value not in theirs]
         parts = [

@@ -142,7 +142,7 @@ def sweep(
     >>> import fastdln as fd
     >>> data = fd.sweep(["line", "random"], p=[2, 3], eps={"logspace": [0, -9, 10]})
     >>> data.limit_psi.sel(problem="line", p=3, eps=1e-9).values[:3].round(6)
-    array([0.551899, 1.103798, 1.344303])
+    array([0.658077, 1.316154, 1.025768])
     >>> dict(data.limit_log_distance.sizes)
     {'problem': 2, 'p': 2, 'eps': 10}
     """
@@ -185,8 +185,8 @@ def summary(data: xarray.Dataset) -> Table:
 
 
 def now() -> str:
-    """Universal time to the second, as in the attributes."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    """Universal time, as in the attributes."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
 
 
 def computed_since(began: str, data: xarray.Dataset) -> int:
@@ -240,6 +240,7 @@ def _check_room(path: Path, config: Config, layouts: dict[str, Layout], workers:
         )
     largest = max(chunk_bytes(layout, config) for layout in layouts.values())
     memory = _memory()
+    largest += 0 if config.sizes is None else config.p.size * config.sizes.size  # log10_eps
     if largest * (_CHUNKS_AT_ONCE + workers) > memory:
         raise ValueError(
             f"one chunk of the sweep takes {_bytes(largest)} of {_bytes(memory)} of memory, "

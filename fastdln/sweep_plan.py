@@ -23,7 +23,7 @@ __all__ = ["Layout", "Piece", "blank", "chunk_bytes", "grid_bytes", "make_layout
 _TOGETHER = 64  # initialisations on one path, at most
 _BATCH_SECONDS = 20.0
 _CHUNK_SECONDS = 1.0  # about what a kill may cost
-_PIECE_SECONDS = 0.05
+_PIECE_SECONDS = 0.03
 _CHUNK_BYTES = 1 << 24
 _MOST = 4096  # configurations in a chunk
 
@@ -51,21 +51,32 @@ class Layout:
             for k, c, n in zip(chunk, self.chunk, self.shape, strict=True)
         ]
 
-    def batches(self, chunk: tuple[int, ...]) -> list[dict[str, Any]]:
+    def batch_counts(self, chunk: tuple[int, ...]) -> list[int]:
+        """Number of batches along each axis of a chunk."""
+        lengths = (len(part) for part in self.ranges(chunk))
+        return [
+            math.ceil(length / self.batch) if axis == "size" else length
+            for axis, length in zip(self.axes, lengths, strict=True)
+        ]
+
+    def batches(self, chunk: tuple[int, ...], piece: Piece) -> Iterator[dict[str, Any]]:
         """Place in a chunk of each batch: an index for each axis, a slice of initialisations."""
-        choices: list[list[Any]] = []
-        for axis, part in zip(self.axes, self.ranges(chunk), strict=True):
-            length = len(part)
-            if axis == "size":
-                starts = range(0, length, self.batch)
-                choices.append([slice(k, min(k + self.batch, length)) for k in starts])
-            else:
-                choices.append(list(range(length)))
-        return [dict(zip(self.axes, choice, strict=True)) for choice in product(*choices)]
+        counts = self.batch_counts(chunk)
+        ends = dict(zip(self.axes, (len(part) for part in self.ranges(chunk)), strict=True))
+        for first in range(piece.start, piece.stop):
+            number = first
+            place: dict[str, Any] = {}
+            for axis, count in zip(self.axes[::-1], counts[::-1], strict=True):
+                number, k = divmod(number, count)
+                start = k * self.batch
+                place[axis] = (
+                    slice(start, min(start + self.batch, ends[axis])) if axis == "size" else k
+                )
+            yield {axis: place[axis] for axis in self.axes}
 
     def pieces(self, chunk: tuple[int, ...]) -> list[Piece]:
         """The work for one chunk."""
-        count = len(self.batches(chunk))
+        count = math.prod(self.batch_counts(chunk))
         starts = range(0, count, self.piece)
         return [Piece(self.quantity, chunk, k, min(k + self.piece, count)) for k in starts]
 
@@ -99,15 +110,18 @@ def make_layout(quantity: Quantity, config: Config, wanted: int | None = None) -
     lengths = config.axes
     axes = tuple(axis for axis in lengths if axis in ("problem", "seed") or axis in quantity.axes)
     shape = tuple(lengths[axis] for axis in axes)
-    each = max(quantity.seconds(spec.m, spec.N) for spec in config.problems)
-    together = min(_TOGETHER, max(1, int(_BATCH_SECONDS / each))) if quantity.together else 1
+    together = 1
+    if quantity.together and "size" in axes:
+        each = max(quantity.seconds(spec.m, spec.N, _TOGETHER) for spec in config.problems)
+        together = min(_TOGETHER, max(1, int(_BATCH_SECONDS / each)), lengths["size"])
+    each = max(quantity.seconds(spec.m, spec.N, together) for spec in config.problems)
     if wanted is None:
         bytes_each = sum(_size(variable, config) for variable in quantity.all_variables(config))
         wanted = min(int(_CHUNK_SECONDS / each), _CHUNK_BYTES // bytes_each, _MOST)
     wanted = max(wanted, 1)
     chunk, room = [], wanted
     for axis, length in zip(axes[::-1], shape[::-1], strict=True):
-        unit = min(together, length) if axis == "size" else 1
+        unit = together if axis == "size" else 1
         part = min(length, max(unit, room // unit * unit))
         chunk.append(part)
         room = max(1, room // part)

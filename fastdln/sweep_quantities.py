@@ -81,8 +81,8 @@ class Quantity:
         """Values of the variables at a point, and "status"."""
         raise NotImplementedError
 
-    def seconds(self, m: int, N: int) -> float:
-        """About how long one configuration takes, for the size of chunks."""
+    def seconds(self, m: int, N: int, together: int) -> float:
+        """About how long one configuration takes, `together` at a time; for chunk sizes."""
         raise NotImplementedError
 
     def all_variables(self, config: Config) -> list[Variable]:
@@ -138,9 +138,9 @@ class Limit(Quantity):
             "status": code_of(limit.status),
         }
 
-    def seconds(self, m: int, N: int) -> float:
-        """A few factorisations."""
-        return 3.0 * _factorisation(m, N)
+    def seconds(self, m: int, N: int, together: int) -> float:
+        """A few factorisations, and a path from its start to the first."""
+        return (3.0 + 9.0 / together) * _factorisation(m, N)
 
 
 class Minimizer(Quantity):
@@ -170,7 +170,7 @@ class Minimizer(Quantity):
             "status": code_of(found.status),
         }
 
-    def seconds(self, m: int, N: int) -> float:
+    def seconds(self, m: int, N: int, together: int) -> float:
         """A path from its start."""
         return 12.0 * _factorisation(m, N)
 
@@ -206,7 +206,7 @@ class Rate(Quantity):
             values["log_bound"] = np.asarray(rate.log_bound(**given))[np.newaxis]
         return {**values, "status": code_of(rate.status)}
 
-    def seconds(self, m: int, N: int) -> float:
+    def seconds(self, m: int, N: int, together: int) -> float:
         """A minimiser and linear programs, which are slower."""
         return 60.0 * _factorisation(m, N) + 0.002
 

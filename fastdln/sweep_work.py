@@ -40,7 +40,7 @@ def run_piece(config: Config, layout: Layout, piece: Piece) -> PieceResult:
     cells: list[tuple[Cell, Values]] = []
     failures: list[dict[str, Any]] = []
     whole = (0,) * len(layout.axes)
-    for where in layout.batches(whole)[piece.start : piece.stop]:
+    for where in layout.batches(whole, piece):
         start = time.perf_counter()
         values = _solve(quantity, config, where, problems, failures)
         rows = len(values["status"])

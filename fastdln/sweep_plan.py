@@ -74,11 +74,10 @@ class Layout:
                 )
             yield {axis: place[axis] for axis in self.axes}
 
-    def pieces(self, chunk: tuple[int, ...]) -> list[Piece]:
-        """The work for one chunk."""
-        count = math.prod(self.batch_counts(chunk))
-        starts = range(0, count, self.piece)
-        return [Piece(self.quantity, chunk, k, min(k + self.piece, count)) for k in starts]
+    def pieces(self, chunk: tuple[int, ...], grain: int) -> list[Piece]:
+        """The work for one chunk, in pieces of `grain` times the usual size."""
+        count, step = math.prod(self.batch_counts(chunk)), self.piece * grain
+        return [Piece(self.quantity, chunk, k, min(k + step, count)) for k in range(0, count, step)]
 
     def part(self, config: Config, chunk: tuple[int, ...]) -> tuple[Config, Layout]:
         """One chunk as a grid of its own."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["computed_since", "default_config", "now", "summary", "sweep"]
 
 _RESERVE = 1.05  # of disk, for metadata
+_DASK_GRAIN = 8  # a task of Dask costs a millisecond of its scheduler
 _CHUNKS_AT_ONCE = 8  # in memory, at the very most
 
 
@@ -200,6 +201,7 @@ class _Executor:
 
     def __init__(self, config: Config, workers: int, cluster: Any) -> None:
         self.config, self.workers, self.cluster = config, workers, cluster
+        self.grain = 1 if cluster is None else _DASK_GRAIN
 
     def run(self, layouts: dict[str, Layout], pieces: Iterator[Piece]) -> Results:
         if self.cluster is not None:
@@ -222,7 +224,8 @@ def _in_store(
     with open_store(path, config, layouts, overwrite) as store:
         if not store.complete:
             _complete(store, how, progress)
-    return xarray.open_zarr(path)
+    # without Dask: workers elsewhere may not see this folder
+    return xarray.open_zarr(path, chunks=None)
 
 
 def _check_room(path: Path, config: Config, layouts: dict[str, Layout], workers: int) -> None:
@@ -315,7 +318,7 @@ def _chunks(store: Store, how: _Executor, progress: bool | None) -> Iterator[int
     total = sum(_configurations(layout) for layout in store.layouts.values())
     missing = sum(_configurations(layout, chunk) for layout, chunk in todo)
     disable = None if progress is None else not progress
-    pieces = (piece for layout, chunk in todo for piece in layout.pieces(chunk))
+    pieces = (piece for layout, chunk in todo for piece in layout.pieces(chunk, how.grain))
     results = how.run(store.layouts, pieces)
     open_chunks: dict[tuple[str, tuple[int, ...]], _Chunk] = {}
     with tqdm(

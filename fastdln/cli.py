@@ -1,4 +1,4 @@
-"""The command line: ``fastdln figure | limit | minimizer | rate | sweep | info | warmup``.
+"""The command line: ``fastdln figure | limit | minimizer | rate | sweep | report | ...``.
 
 Nothing heavy is imported before a command needs it: ``fastdln --help`` loads
 neither NumPy nor numba. A mistake of the user ends in exit code 2 and one line
@@ -157,6 +157,14 @@ def _add_sweep(commands: Any) -> None:
     where.add_argument("--scheduler", metavar="ADDRESS", help="have a Dask cluster do the work")
     sweep.add_argument("--quiet", action="store_true", help="no progress bar")
     sweep.set_defaults(run=_sweep)
+    report = commands.add_parser(
+        "report",
+        help="a sweep's store as one HTML file",
+        description="Writes plots, tables and config into one file that needs no network.",
+    )
+    report.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
+    report.add_argument("--out", type=Path, help="file (default: STORE with the ending .html)")
+    report.set_defaults(run=_report)
 
 
 def _add_problem(parser: argparse.ArgumentParser) -> None:
@@ -335,6 +343,21 @@ def _sweep(arguments: argparse.Namespace) -> None:
     print(summary(data).text())
     seconds = time.perf_counter() - start
     print(f"wrote {store}; computed {computed_since(began, data)} now, {seconds:.2f} s in all")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from fastdln.report import write_report
+
+    out = arguments.out or arguments.store.with_suffix(".html")
+    with _mistakes_of_the_user(), _sweep_extra():
+        try:
+            write_report(arguments.store, out)
+        except OSError as problem:
+            if problem.errno is None:  # of the store, told in words already
+                raise UsageError(problem) from problem
+            reason = problem.strerror or str(problem)
+            raise UsageError(f"argument --out: cannot write {str(out)!r}: {reason}") from problem
+    print(f"wrote {out}")
 
 
 @contextmanager

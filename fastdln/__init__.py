@@ -18,6 +18,8 @@ _HOME = {  # public name -> the module that defines it
     "ConvergenceRate": "rates",
     "FlowEvent": "results",
     "FlowInterrupted": "flow",
+    "DescentPath": "descent_path",
+    "DescentStats": "descent_path",
     "FlowLimit": "results",
     "FlowPath": "results",
     "FlowStats": "results",
@@ -30,6 +32,7 @@ _HOME = {  # public name -> the module that defines it
     "flow_limit": "limit",
     "gradient_flow": "flow",
     "gradient_flows": "flow",
+    "gradient_descent": "descent",
     "h": "functions",
     "h_integral": "functions",
     "h_inverse": "functions",
@@ -45,6 +48,8 @@ _HOME = {  # public name -> the module that defines it
 __all__ = [
     "Activation",
     "ConvergenceRate",
+    "DescentPath",
+    "DescentStats",
     "FlowEvent",
     "FlowInterrupted",
     "FlowLimit",
@@ -59,6 +64,7 @@ __all__ = [
     "convergence_rate",
     "datasets",
     "flow_limit",
+    "gradient_descent",
     "gradient_flow",
     "gradient_flows",
     "h",
@@ -75,6 +81,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fastdln import datasets
+    from fastdln.descent import gradient_descent
+    from fastdln.descent_path import DescentPath, DescentStats
     from fastdln.flow import (
         Activation,
         FlowInterrupted,

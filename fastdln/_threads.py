@@ -16,7 +16,7 @@ from typing import Any
 
 from numba import config
 
-__all__ = ["PARALLEL_FROM", "run_chunks", "run_tasks", "thread_count"]
+__all__ = ["PARALLEL_FROM", "run_all", "run_chunks", "run_tasks", "thread_count"]
 
 PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than it saves
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
@@ -63,7 +63,7 @@ def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     return min(_pool(threads).map(work, cuts[:-1], cuts[1:])) < 0
 
 
-def run_tasks(
+def run_all(
     work: Callable[[Any], Any], items: Sequence[Any], stop: Callable[[], None]
 ) -> list[Any]:
     """``[work(item) for item in items]`` on all cores, in the order of the items.
@@ -79,3 +79,14 @@ def run_tasks(
     except KeyboardInterrupt:
         stop()
     return [future.result() for future in futures]
+
+
+def run_tasks(work: Callable[[int], None], count: int) -> None:
+    """Call ``work(i)`` for i in ``range(count)``, on all cores."""
+    threads = thread_count()
+    if threads == 1 or count == 1:
+        for i in range(count):
+            work(i)
+        return
+    for _ in _pool(threads).map(work, range(count)):
+        pass

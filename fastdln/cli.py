@@ -1,4 +1,4 @@
-"""The command line: ``fastdln figure | limit | flow | minimizer | rate | info | warmup``.
+"""The command line: ``fastdln figure | limit | flow | descend | minimizer | rate | ...``.
 
 Nothing heavy is imported before a command needs it: ``fastdln --help`` loads
 neither NumPy nor numba. A mistake of the user ends in exit code 2 and one line
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_figure(commands)
     _add_limit(commands)
     _add_flow(commands)
+    _add_descend(commands)
     _add_minimizer(commands)
     _add_rate(commands)
     info = commands.add_parser("info", help="versions, threads, cache, processor")
@@ -133,6 +134,21 @@ def _add_flow(commands: Any) -> None:
     flow.set_defaults(run=_flow)
 
 
+def _add_descend(commands: Any) -> None:
+    descend = commands.add_parser(
+        "descend",
+        help="gradient descent, for A and y from a file",
+        description="Gradient descent for the problem in a NumPy .npz file.",
+    )
+    _add_problem(descend)
+    descend.add_argument("--alpha", type=float, required=True, help="initialisation")
+    descend.add_argument("--step-size", type=float, required=True, help="step size")
+    descend.add_argument("--steps", type=_count, required=True, help="number of steps, as 1e6")
+    descend.add_argument("--save", type=_count, nargs="+", help="steps to save (default: a grid)")
+    descend.add_argument("--method", default="auto", help="plain, compensated or auto (default)")
+    descend.set_defaults(run=_descend)
+
+
 def _add_minimizer(commands: Any) -> None:
     minimizer = commands.add_parser(
         "minimizer",
@@ -170,6 +186,22 @@ def _formats(text: str) -> tuple[str, ...]:
             needed = ", ".join(_FORMATS)
             raise argparse.ArgumentTypeError(f"{name!r} given, some of {needed} needed")
     return formats
+
+
+def _count(text: str) -> int:
+    """A whole number, written 1000000 or 1e6."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+        count = int(number)
+    except (ValueError, OverflowError):
+        count, number = 0, 0.5
+    if count != number:
+        raise argparse.ArgumentTypeError(f"{text!r} given, a whole number needed")
+    return count
 
 
 @contextmanager
@@ -298,7 +330,7 @@ def _drawing(file: Path) -> Any:
     """A function that draws a path into the file."""
     if file.suffix[1:] not in _FORMATS:
         raise UsageError(
-            f"argument --plot: {str(file)!r} given, one of {_FORMATS} needed as ending"
+            f"argument --plot: {str(file)!r} given, a name in .png, .svg or .pdf needed"
         )
     try:
         from fastdln import plotting
@@ -313,6 +345,38 @@ def _drawing(file: Path) -> Any:
         print(f"wrote {file}")
 
     return draw
+
+
+def _descend(arguments: argparse.Namespace) -> None:
+    from fastdln._table import Table
+    from fastdln.descent import gradient_descent
+    from fastdln.results import Status
+
+    problem = _load(arguments.file)
+    with _mistakes_of_the_user():
+        path = gradient_descent(
+            problem,
+            arguments.p,
+            arguments.alpha,
+            arguments.step_size,
+            arguments.steps,
+            arguments.save,
+            method=arguments.method,
+        )
+    rows = list(zip(path.steps.tolist(), path.loss.tolist(), _l1_norms(path.psi), strict=True))
+    print(Table(("step", "loss", "l1 norm"), rows).text())
+    _print_coordinates(path.psi[-1])
+    print(path.status)
+    fields = {name: getattr(path, name) for name in ("steps", "psi", "loss", "u", "v")}
+    _save(arguments.out, {"p": arguments.p, **fields})
+    if path.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+
+
+def _l1_norms(psi: Any) -> list[float]:
+    import numpy as np
+
+    return [float(norm) for norm in np.abs(psi).sum(axis=1)]
 
 
 def _minimizer(arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from fastdln._check import (
 from fastdln._flow_engine import Observed
 from fastdln._flow_events import Activation, ResidualBelow, check_events
 from fastdln._flow_run import Plan, Trajectory, run
-from fastdln._threads import run_tasks
+from fastdln._threads import run_all
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
 from fastdln.problem import Problem, check_problem
 from fastdln.results import FlowPath, FlowStats, Status
@@ -187,7 +187,7 @@ def gradient_flows(
     columns = _broadcast(problem, p, alpha, log_alpha, y)
     options, stop = _defaults(options), threading.Event()
     plans = [(q, _plan(q, d, a, t, l, **options)._replace(stop=stop)) for q, d, a, l in columns]
-    paths = run_tasks(lambda item: _integrate(*item), plans, stop.set)
+    paths = run_all(lambda item: _integrate(*item), plans, stop.set)
     if stop.is_set():
         raise FlowInterrupted(paths)
     return tuple(paths)

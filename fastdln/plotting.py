@@ -134,7 +134,7 @@ def draw_flow(path: FlowPath, shown: int = 8) -> Figure:
             panels, (path.psi, path.u, path.loss[:, np.newaxis]),
             (r"$\psi_i$", "$u_i$ (and $v_i$, thin)", "loss"), strict=True,
         ):  # fmt: skip
-            for rank, i in enumerate(largest[: values.shape[1]]):
+            for rank, i in enumerate([0] if values.shape[1] == 1 else largest):
                 style = {key: _STYLES[rank % 4][key] for key in ("color", "linestyle")}
                 if rank >= shown:
                     style = {"color": "#b0bec5", "linestyle": "-", "zorder": 0}

@@ -60,7 +60,6 @@ class Status(Enum):
         "Stopped: infinite or NaN values appeared; the path ends at the last good state, at its "
         "last time."
     )
-    INTERRUPTED = "Interrupted: the path ends at the last state before the interrupt."
     LIMIT_UNKNOWN = (
         "Integrated as far as the limit on steps allows; the end t = inf is missing, for "
         "flow_limit did not converge on this problem."
@@ -69,6 +68,17 @@ class Status(Enum):
     UNDECIDED = (
         "Undecided: float64 could not tell which columns carry the minimiser; psi is a guess."
     )
+
+    # of gradient descent
+    ALL_STEPS = "Finished: every step that was asked for was taken."
+    STALLED = (
+        "Stalled by rounding: no weight can move any more in the arithmetic of this method; "
+        "later iterates are the same numbers."
+    )
+    DIVERGED = (
+        "Diverged: the step size is too large; the last row is the last state that was finite."
+    )
+    INTERRUPTED = "Interrupted: the last row is the state that was reached."
 
     def __str__(self) -> str:
         return str(self.value)

@@ -143,6 +143,6 @@ class ExplicitEngine:
         return self.time, _observe(self._form, self._flow, self._x[np.newaxis].copy())
 
     @property
-    def dual(self) -> Array:
-        """lambda, in the dual form."""
-        return self._x
+    def place(self) -> tuple[float, float, Array]:
+        """Time, step and lambda, for another method to go on from (dual form)."""
+        return self.time, float(self._state[1]), self._x

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fastdln._flow_engine import Engine, ExplicitEngine, Observed, Segments
 from fastdln._flow_events import Watcher
+from fastdln._flow_implicit import CollocationEngine
 from fastdln._interrupt import heard_between_pieces
 from fastdln.kernels.flow_output import weights_of_slack
-from fastdln.kernels.flow_rhs import Flow
+from fastdln.kernels.flow_rhs import DUAL, Flow
 from fastdln.kernels.runge_kutta import ARRIVED, CONVERGED, INVALID, STIFF, STUCK
 from fastdln.limit import flow_limit
 from fastdln.problem import Problem
@@ -25,7 +26,6 @@ __all__ = ["Plan", "Trajectory", "flow_of", "run"]
 Array = NDArray[np.float64]
 
 _NOTHING = np.empty(0)
-_NOWHERE = np.empty((0, 0))
 _PATIENCE = 2000  # steps before the limit is worth its price although t is finite
 
 
@@ -66,7 +66,8 @@ def flow_of(problem: Problem, p: float, log_alpha: float) -> Flow:
             f"alpha**(p - 2) must lie within 1e-290 ... 1e290, got exp({(p - 2.0) * log_alpha:.6g})"
         )
     eps = math.exp(-L) if L < 745.0 else 0.0
-    return Flow(problem.A, problem.y, p, c, L, eps, log_alpha)
+    columns = np.ascontiguousarray(problem.A.T)
+    return Flow(problem.A, columns, problem.y, p, c, L, eps, log_alpha)
 
 
 class _Record:
@@ -132,6 +133,8 @@ class _Runner:
     def _first_engine(self) -> Engine:
         plan = self.plan
         name = plan.method
+        if name == "radau":
+            return CollocationEngine(self.flow, plan.rtol)
         if name == "auto":
             name = "tsit5" if plan.rtol > 1e-5 else "dop853"
         return ExplicitEngine(self.flow, name, plan.form, plan.rtol)
@@ -180,7 +183,7 @@ class _Runner:
         most = plan.max_steps - self.tried
         if self.limit is None:  # the same steps whatever else makes pieces end
             most = min(most, _PATIENCE - self.tried)
-        watch = plan.method == "auto"
+        watch = plan.method == "auto" and plan.form == DUAL
         code, segments = self.engine.advance(end, self.record.grid, keep, goal, watch, most)
         if segments is not None:
             self.record.take(segments)
@@ -199,6 +202,11 @@ class _Runner:
 
     def _switch(self) -> None:
         """From an explicit method to the implicit one."""
+        before, plan = self.engine, self.plan
+        assert isinstance(before, ExplicitEngine)
+        self.done = self.counts
+        self.engine = CollocationEngine(self.flow, plan.rtol, start=before.place)
+        self.methods.append((self.engine.name, before.time))
 
     def _join(self) -> Status:
         """What is left of the times has the limit as its value."""

@@ -31,9 +31,9 @@ __all__ = ["Activation", "FlowInterrupted", "ResidualBelow", "gradient_flow", "g
 
 Array = NDArray[np.float64]
 
-METHODS = ("auto", "tsit5", "dop853")
+METHODS = ("auto", "tsit5", "dop853", "radau")
 FORMS = {"dual": DUAL, "weights": WEIGHTS}
-_LEAST_SIGMA = 1e-8  # alpha^(p-2) from which doubles hold the slack 1 - |tau| well enough
+_NOISE = 1e-15  # rounding of A^T (A psi - y), and so of the slack 1 - |tau|, of size alpha^(p-2)
 
 
 class FlowInterrupted(KeyboardInterrupt):
@@ -92,8 +92,10 @@ def gradient_flow(
         soon as the rest is inside the tolerance. None: every step until then.
     log_alpha : float, optional
         Natural logarithm of alpha instead, for alphas that underflow.
-    method : {"auto", "tsit5", "dop853"}, optional
-        Explicit methods of order 5 and 8.
+    method : {"auto", "tsit5", "dop853", "radau"}, optional
+        Explicit methods of order 5 and 8; Radau collocation of 5, 7 or 9 stages, in the
+        slacks, for stiff flows. "auto" starts with an explicit one and changes to Radau
+        where stability, not accuracy, limits its steps.
     form : {"dual", "weights"}, optional
         Integrate lambda, or the weights as the papers write them: slower, and an
         independent check.
@@ -240,14 +242,18 @@ def _plan(
     times = None if t is None else check_times(t)
     check_choice("method", method, METHODS)
     check_choice("form", form, tuple(FORMS))
+    tolerance = check_tolerance(rtol)
+    if form == "weights" and method == "radau":
+        raise ValueError("form must be 'dual' for method 'radau', got 'weights'")
     log_sigma = (depth - 2.0) * size
-    if log_sigma < math.log(_LEAST_SIGMA) and form == "dual":
+    if depth > 2.0 and log_sigma + math.log(tolerance) < math.log(_NOISE):
         raise ValueError(
-            f"method {method!r} needs alpha**(p - 2) >= {_LEAST_SIGMA:g}, got exp({log_sigma:.6g})"
+            f"method {method!r} needs rtol * alpha**(p - 2) >= {_NOISE:g}, got {tolerance:g} * "
+            f"exp({log_sigma:.6g})"
         )
     return Plan(
         problem=_full_rank(problem), p=depth, log_alpha=size, method=method, form=FORMS[form],
-        rtol=check_tolerance(rtol), times=times, events=check_events(events),
+        rtol=tolerance, times=times, events=check_events(events),
         max_steps=check_count("max_steps", max_steps, 1), progress=_progress(progress), keep=False,
         stop=threading.Event(),
     )  # fmt: skip

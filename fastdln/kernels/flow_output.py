@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.flow_rhs import coordinates, weights_of
-from fastdln.kernels.linear import copy_to, matvec, rmatvec
+from fastdln.kernels.flow_rhs import combine_rows, coordinates, weights_of
+from fastdln.kernels.linear import copy_to
 
 __all__ = ["observe_dual", "observe_weights", "weights_of_slack"]
 
@@ -14,7 +14,7 @@ __all__ = ["observe_dual", "observe_weights", "weights_of_slack"]
 @jit_inner
 def _loss(flow, psi, work):
     """``||A psi - y||^2 / 2``."""
-    matvec(flow.A, psi, work)
+    combine_rows(flow.columns, psi, work)
     total = 0.0
     for i in range(work.size):
         r = work[i] - flow.y[i]
@@ -27,7 +27,7 @@ def observe_dual(flow, X, psi, u, v, loss):
     """psi, u, v, each (T, N), and the loss (T,) from T duals lambda."""
     for k in range(X.shape[0]):
         work, tau = X[k].copy(), psi[k].copy()
-        rmatvec(flow.A, X[k], tau)
+        combine_rows(flow.A, X[k], tau)
         coordinates(flow, tau, psi[k])
         weights_of(flow.p, flow.log_alpha, tau, u[k], v[k])
         loss[k] = _loss(flow, psi[k], work)

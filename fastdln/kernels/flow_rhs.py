@@ -26,9 +26,18 @@ from fastdln.kernels.coordinate_arrays import (
     h_sextic,
 )
 from fastdln.kernels.coordinate_fast import FAST_BELOW
-from fastdln.kernels.linear import matvec, rmatvec
+from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
-__all__ = ["DUAL", "WEIGHTS", "Flow", "coordinates", "derivative", "error_norm", "weights_of"]
+__all__ = [
+    "DUAL",
+    "WEIGHTS",
+    "Flow",
+    "combine_rows",
+    "coordinates",
+    "derivative",
+    "error_norm",
+    "weights_of",
+]
 
 DUAL, WEIGHTS = 0, 1
 _EXACT_BELOW = 600.0  # p = 2: eps times 2 sinh neither under- nor overflows up to this L
@@ -38,12 +47,38 @@ class Flow(NamedTuple):
     """One flow: numbers and arrays that do not change along it."""
 
     A: np.ndarray
+    columns: np.ndarray  # (N, m), A^T row-major
     y: np.ndarray
     p: float
     c: float  # lambda' = c (y - A psi)
     L: float  # log(1/eps)
     eps: float
     log_alpha: float
+
+
+@jit_inner
+def combine_rows(rows, w, out):
+    """``out = rows.T @ w``, eight rows a pass: with A and with its columns, both products."""
+    use_wide_vectors()
+    n = w.size
+    for j in range(out.size):
+        out[j] = 0.0
+    i = 0
+    while i + 8 <= n:
+        a0, a1, a2, a3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        a4, a5, a6, a7 = rows[i + 4], rows[i + 5], rows[i + 6], rows[i + 7]
+        w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
+        w4, w5, w6, w7 = w[i + 4], w[i + 5], w[i + 6], w[i + 7]
+        for j in range(out.size):
+            s = fma(w0, a0[j], fma(w1, a1[j], fma(w2, a2[j], w3 * a3[j])))
+            t = fma(w4, a4[j], fma(w5, a5[j], fma(w6, a6[j], w7 * a7[j])))
+            out[j] += s + t
+        i += 8
+    while i < n:
+        row, wi = rows[i], w[i]
+        for j in range(out.size):
+            out[j] += wi * row[j]
+        i += 1
 
 
 @jit_inner
@@ -99,18 +134,18 @@ def derivative(form, flow, x, tau, psi, out):
     A, y, p = flow.A, flow.y, flow.p
     m, N = A.shape
     if form == DUAL:
-        rmatvec(A, x, tau)
+        combine_rows(A, x, tau)
         coordinates(flow, tau, psi)
-        matvec(A, psi, out)
+        combine_rows(flow.columns, psi, out)
         for i in range(m):
             out[i] = flow.c * (y[i] - out[i])
         return
     u, v, dual = x[:N], x[N : 2 * N], out[2 * N :]
     _psi_of_weights(p, u, v, psi)
-    matvec(A, psi, dual)
+    combine_rows(flow.columns, psi, dual)
     for i in range(m):
         dual[i] -= y[i]
-    rmatvec(A, dual, tau)
+    combine_rows(A, dual, tau)
     for i in range(m):
         dual[i] *= -flow.c
     du, dv = out[:N], out[N : 2 * N]
@@ -139,7 +174,7 @@ def error_norm(form, flow, x, e, tau, psi, work):
     worst = 0.0
     if form == DUAL:
         b = p / (p - 2.0) if p > 2.0 else 1.0
-        rmatvec(flow.A, e, work)
+        combine_rows(flow.A, e, work)
         for j in range(N):
             size = abs(work[j]) * _dual_weight(p, b, tau[j])
             if not size <= worst:

@@ -33,6 +33,7 @@ PIECE, ARRIVED, CONVERGED, STIFF, STUCK, INVALID = 0, 1, 2, 3, 4, 5
 _SAFETY = 0.9
 _GROWTH = 8.0
 _STIFF_STEPS = 12  # accepted steps at the edge of stability before a piece ends as stiff
+_WORTH = 40.0  # steps still to come that make a change of method worth its start
 _STABLE = 0.85  # of the stability interval: at its end errors would no longer be damped
 _INTERVAL_5, _INTERVAL_8 = 3.3, 6.0  # its length on the negative axis
 
@@ -186,7 +187,7 @@ def explicit_piece(
             return ARRIVED, segments
         if limit.size > 0 and _rest(flow, psi, limit, rtol):
             return CONVERGED, segments
-        if watch and counts[3] >= _STIFF_STEPS:
+        if watch and counts[3] >= _STIFF_STEPS and end - after > _WORTH * state[1]:
             return STIFF, segments
     return PIECE, segments
 

@@ -14,14 +14,25 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {  # public name -> the module that defines it
+    "Activation": "flow",
     "ConvergenceRate": "rates",
+    "FlowEvent": "results",
+    "FlowInterrupted": "flow",
+    "DescentPath": "descent_path",
+    "DescentStats": "descent_path",
     "FlowLimit": "results",
+    "FlowPath": "results",
+    "FlowStats": "results",
     "L1Minimizer": "results",
     "NullSpaceConstants": "null_space",
     "Problem": "problem",
+    "ResidualBelow": "flow",
     "Status": "results",
     "convergence_rate": "rates",
     "flow_limit": "limit",
+    "gradient_flow": "flow",
+    "gradient_flows": "flow",
+    "gradient_descent": "descent",
     "h": "functions",
     "h_integral": "functions",
     "h_inverse": "functions",
@@ -36,16 +47,27 @@ _HOME = {  # public name -> the module that defines it
 }
 
 __all__ = [
+    "Activation",
     "ConvergenceRate",
+    "DescentPath",
+    "DescentStats",
+    "FlowEvent",
+    "FlowInterrupted",
     "FlowLimit",
+    "FlowPath",
+    "FlowStats",
     "L1Minimizer",
     "NullSpaceConstants",
     "Problem",
+    "ResidualBelow",
     "Status",
     "__version__",
     "convergence_rate",
     "datasets",
     "flow_limit",
+    "gradient_descent",
+    "gradient_flow",
+    "gradient_flows",
     "h",
     "h_integral",
     "h_inverse",
@@ -61,6 +83,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fastdln import datasets
+    from fastdln.descent import gradient_descent
+    from fastdln.descent_path import DescentPath, DescentStats
+    from fastdln.flow import (
+        Activation,
+        FlowInterrupted,
+        ResidualBelow,
+        gradient_flow,
+        gradient_flows,
+    )
     from fastdln.functions import (
         h,
         h_integral,
@@ -76,7 +107,14 @@ if TYPE_CHECKING:
     from fastdln.null_space import NullSpaceConstants, null_space_constants
     from fastdln.problem import Problem
     from fastdln.rates import ConvergenceRate, convergence_rate
-    from fastdln.results import FlowLimit, L1Minimizer, Status
+    from fastdln.results import (
+        FlowEvent,
+        FlowLimit,
+        FlowPath,
+        FlowStats,
+        L1Minimizer,
+        Status,
+    )
     from fastdln.sweeps import sweep
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Any
 
 from numba import config
 
-__all__ = ["PARALLEL_FROM", "run_chunks", "single", "thread_count"]
+__all__ = ["PARALLEL_FROM", "run_all", "run_chunks", "run_tasks", "single", "thread_count"]
 
 PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than it saves
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
@@ -75,3 +76,32 @@ def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]
     return min(_pool(threads).map(work, cuts[:-1], cuts[1:])) < 0
+
+
+def run_all(
+    work: Callable[[Any], Any], items: Sequence[Any], stop: Callable[[], None]
+) -> list[Any]:
+    """``[work(item) for item in items]`` on all cores, in the order of the items.
+
+    On an interrupt `stop` is called: it has to make each piece of work end soon.
+    """
+    if thread_count() == 1 or len(items) < 2:
+        return [work(item) for item in items]
+    futures = [_pool(thread_count()).submit(work, item) for item in items]
+    try:
+        while wait(futures, timeout=0.2).not_done:  # a wait without end may not be interrupted
+            pass
+    except KeyboardInterrupt:
+        stop()
+    return [future.result() for future in futures]
+
+
+def run_tasks(work: Callable[[int], None], count: int) -> None:
+    """Call ``work(i)`` for i in ``range(count)``, on all cores."""
+    threads = thread_count()
+    if threads == 1 or count == 1:
+        for i in range(count):
+            work(i)
+        return
+    for _ in _pool(threads).map(work, range(count)):
+        pass

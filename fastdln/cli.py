@@ -1,4 +1,4 @@
-"""The command line: ``fastdln figure | limit | minimizer | rate | sweep | report | ...``.
+"""The command line: ``fastdln figure | limit | flow | descend | rate | sweep | ...``.
 
 Nothing heavy is imported before a command needs it: ``fastdln --help`` loads
 neither NumPy nor numba. A mistake of the user ends in exit code 2 and one line
@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     _add_figure(commands)
     _add_limit(commands)
+    _add_flow(commands)
+    _add_descend(commands)
     _add_minimizer(commands)
     _add_rate(commands)
     _add_sweep(commands)
@@ -113,6 +115,39 @@ def _add_limit(commands: Any) -> None:
     size.add_argument("--alpha", type=float, nargs="+", help="initialisations")
     size.add_argument("--log-alpha", type=float, nargs="+", help="their natural logarithms")
     limit.set_defaults(run=_limit)
+
+
+def _add_flow(commands: Any) -> None:
+    flow = commands.add_parser(
+        "flow",
+        help="gradient flow in time, for A and y from a file",
+        description="Trajectory of gradient flow for the problem in a NumPy .npz file.",
+    )
+    _add_problem(flow)
+    size = flow.add_mutually_exclusive_group(required=True)
+    size.add_argument("--alpha", type=float, help="initialisation")
+    size.add_argument("--log-alpha", type=float, help="its natural logarithm")
+    flow.add_argument("--t", type=float, nargs="+", help="times (default: until converged)")
+    flow.add_argument("--rtol", type=float, default=1e-8, help="tolerance (default: 1e-8)")
+    flow.add_argument("--method", default="auto", help="method of integration (default: auto)")
+    flow.add_argument("--level", type=float, help="report when some |psi_i| crosses this level")
+    flow.add_argument("--plot", type=Path, metavar="PICTURE", help="draw into this file")
+    flow.set_defaults(run=_flow)
+
+
+def _add_descend(commands: Any) -> None:
+    descend = commands.add_parser(
+        "descend",
+        help="gradient descent, for A and y from a file",
+        description="Gradient descent for the problem in a NumPy .npz file.",
+    )
+    _add_problem(descend)
+    descend.add_argument("--alpha", type=float, required=True, help="initialisation")
+    descend.add_argument("--step-size", type=float, required=True, help="step size")
+    descend.add_argument("--steps", type=_count, required=True, help="number of steps, as 1e6")
+    descend.add_argument("--save", type=_count, nargs="+", help="steps to save (default: a grid)")
+    descend.add_argument("--method", default="auto", help="plain, compensated or auto (default)")
+    descend.set_defaults(run=_descend)
 
 
 def _add_minimizer(commands: Any) -> None:
@@ -181,6 +216,22 @@ def _formats(text: str) -> tuple[str, ...]:
             needed = ", ".join(_FORMATS)
             raise argparse.ArgumentTypeError(f"{name!r} given, some of {needed} needed")
     return formats
+
+
+def _count(text: str) -> int:
+    """A whole number, written 1000000 or 1e6."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+        count = int(number)
+    except (ValueError, OverflowError):
+        count, number = 0, 0.5
+    if count != number:
+        raise argparse.ArgumentTypeError(f"{text!r} given, a whole number needed")
+    return count
 
 
 @contextmanager
@@ -271,6 +322,91 @@ def _limit(arguments: argparse.Namespace) -> None:
     fields = {"psi": limit.psi, "log_abs_psi": limit.log_abs_psi, "log_distance": distance}
     _save(arguments.out, {keyword: size, "p": arguments.p, **fields})
     _tell_doubts(Counter(s for s in statuses if s is not Status.CONVERGED))
+
+
+def _flow(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from fastdln._table import Table
+    from fastdln.flow import Activation, gradient_flow
+    from fastdln.results import Status
+
+    problem, level = _load(arguments.file), arguments.level
+    draw = None if arguments.plot is None else _drawing(arguments.plot)
+    with _mistakes_of_the_user():
+        path = gradient_flow(
+            problem, arguments.p, arguments.alpha, arguments.t, log_alpha=arguments.log_alpha,
+            method=arguments.method, rtol=arguments.rtol,
+            events=() if level is None else (Activation(level),),
+        )  # fmt: skip
+    shown = np.unique(np.linspace(0, len(path.t) - 1, min(len(path.t), _ROWS_SHOWN)).astype(int))
+    norms = np.abs(path.psi).sum(axis=1)
+    numbers = np.column_stack([path.t, path.loss, norms])[shown].tolist()
+    print(Table(("t", "loss", "l1 norm"), [tuple(row) for row in numbers]).text())
+    crossings = [(e.t, e.coordinate, "up" if e.rising else "down") for e in path.events]
+    if level is not None:
+        print(Table(("t", "i", f"|psi_i| crosses {level:g}"), crossings).text())
+    if len(path.t):
+        _print_coordinates(path.psi[-1])
+    fields = {"t": path.t, "psi": path.psi, "loss": path.loss, "u": path.u, "v": path.v}
+    _save(arguments.out, {"p": arguments.p, "dual": path.dual, **fields})
+    if draw is not None:
+        draw(path)
+    if path.status is not Status.INTEGRATED:
+        print(f"fastdln: warning: {path.status.value}", file=sys.stderr)
+
+
+def _drawing(file: Path) -> Any:
+    """A function that draws a path into the file."""
+    if file.suffix[1:] not in _FORMATS:
+        raise UsageError(
+            f"argument --plot: {str(file)!r} given, a name in .png, .svg or .pdf needed"
+        )
+    try:
+        from fastdln import plotting
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise UsageError("matplotlib is needed to draw: pip install 'fastdln[plot]'") from missing
+
+    def draw(path: Any) -> None:
+        with _writing(file):
+            plotting.save(plotting.draw_flow(path), file)
+        print(f"wrote {file}")
+
+    return draw
+
+
+def _descend(arguments: argparse.Namespace) -> None:
+    from fastdln._table import Table
+    from fastdln.descent import gradient_descent
+    from fastdln.results import Status
+
+    problem = _load(arguments.file)
+    with _mistakes_of_the_user():
+        path = gradient_descent(
+            problem,
+            arguments.p,
+            arguments.alpha,
+            arguments.step_size,
+            arguments.steps,
+            arguments.save,
+            method=arguments.method,
+        )
+    rows = list(zip(path.steps.tolist(), path.loss.tolist(), _l1_norms(path.psi), strict=True))
+    print(Table(("step", "loss", "l1 norm"), rows).text())
+    _print_coordinates(path.psi[-1])
+    print(path.status)
+    fields = {name: getattr(path, name) for name in ("steps", "psi", "loss", "u", "v")}
+    _save(arguments.out, {"p": arguments.p, **fields})
+    if path.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+
+
+def _l1_norms(psi: Any) -> list[float]:
+    import numpy as np
+
+    return [float(norm) for norm in np.abs(psi).sum(axis=1)]
 
 
 def _minimizer(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -72,18 +73,29 @@ def make_config(**values: Any) -> Config:
         quantities=tuple(quantity.name for quantity in quantities),
         keep_psi=keep_psi,
         t=_positive("t", given.get("t"), zero=True),
-        n_steps=check_count("n_steps", given["n_steps"], 1) if "n_steps" in given else None,
+        n_steps=_count_of_steps(given.get("n_steps")),
         save_steps=_integers("save_steps", given["save_steps"]) if "save_steps" in given else None,
     )
     _check_use(config, quantities, given)
     return _completed(config)
 
 
+def _count_of_steps(value: Any) -> int | None:
+    if value is None:
+        return None
+    count = check_count("n_steps", value, 1)
+    if count > 2**53:
+        raise ValueError(f"n_steps must be at most 2**53, got {count}")
+    return count
+
+
 def _completed(config: Config) -> Config:
-    """With the steps of a descent that are kept where nothing was said of them."""
+    """With the steps of a descent that are kept where nothing was said: ten a decade."""
     if config.n_steps is None or config.save_steps is not None:
         return config
-    return replace(config, save_steps=np.array([config.n_steps]))
+    last = config.n_steps
+    decades = [round(10.0 ** (k / 10)) for k in range(int(10 * math.log10(last)) + 1)]
+    return replace(config, save_steps=np.unique([0, *decades, last]).astype(np.int64))
 
 
 def _quantities(value: Any) -> list[Quantity]:
@@ -123,8 +135,13 @@ def _check_use(config: Config, quantities: list[Quantity], given: Mapping[str, A
             raise ValueError(f"{key} plays no part in quantity {', '.join(config.quantities)}")
     if config.save_steps is not None and config.n_steps is not None:
         steps = config.save_steps
-        if steps.min() < 0 or steps.max() > config.n_steps:
-            raise ValueError(f"save_steps must lie between 0 and n_steps = {config.n_steps}")
+        if steps.max() > config.n_steps:
+            raise ValueError(
+                f"save_steps must be at most n_steps = {config.n_steps}, got {steps.max()}"
+            )
+    for name, values in (("t", config.t), ("save_steps", config.save_steps)):
+        if values is not None and np.any(np.diff(values) <= 0):
+            raise ValueError(f"{name} must increase, got {_shown(values.tolist())}")
 
 
 def _axis(name: str, value: Any) -> Array:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln.descent import gradient_descent
+from fastdln.flow import gradient_flow
 from fastdln.limit import flow_limit
 from fastdln.minimizer import l1_minimizer
 from fastdln.problem import Problem
@@ -45,7 +47,7 @@ class Point:
     problem: Problem
     p: float
     block: slice  # of the initialisations; of length 1 where they play no part
-    step_size: float | None
+    step_size: float  # NaN where there is none
     config: Config
 
     @property
@@ -211,4 +213,79 @@ class Rate(Quantity):
         return 60.0 * _factorisation(m, N) + 0.002
 
 
-QUANTITIES: dict[str, Quantity] = {one.name: one for one in (Limit(), Minimizer(), Rate())}
+class Flow(Quantity):
+    """`gradient_flow`: psi and loss at times t."""
+
+    name = "flow"
+    axes = ("p", "size")
+    needs = ("size", "t")
+
+    def variables(self, config: Config) -> list[Variable]:
+        """psi and loss in time."""
+        return [
+            *_psi(config, "psi(t) of gradient flow", "time"),
+            Variable("loss", "||A psi - y||^2 / 2", ("time",)),
+            Variable("steps", "steps accepted", dtype="<i8"),
+        ]
+
+    def solve(self, point: Point) -> Values:
+        """One trajectory; what comes after its end, if it breaks off, stays blank."""
+        given: Mapping[str, Any] = {k: float(v[0]) for k, v in point.initialisation.items()}
+        path = gradient_flow(point.problem, point.p, t=point.config.t, **given)
+        assert point.config.t is not None
+        there = int(np.sum(path.t == point.config.t[: path.t.size]))
+        return {
+            "psi": path.psi[np.newaxis, :there],
+            "loss": path.loss[np.newaxis, :there],
+            "steps": np.array([path.stats.steps]),
+            "status": code_of(path.status),
+        }
+
+    def seconds(self, m: int, N: int, together: int) -> float:
+        """Some hundreds of steps."""
+        return 0.01 + 1e-5 * m * N
+
+
+class Descent(Quantity):
+    """`gradient_descent`: psi and loss after some numbers of steps."""
+
+    name = "descent"
+    axes = ("p", "size", "step_size")
+    needs = ("size", "step_size", "n_steps")
+    takes = ("save_steps",)
+
+    def variables(self, config: Config) -> list[Variable]:
+        """psi and loss in steps."""
+        return [
+            *_psi(config, "iterates of gradient descent", "step"),
+            Variable("loss", "||A psi - y||^2 / 2", ("step",)),
+            Variable("single_steps", "steps taken one by one", dtype="<i8"),
+        ]
+
+    def solve(self, point: Point) -> Values:
+        """One descent; what comes after its end, if it diverges, stays blank."""
+        config = point.config
+        assert config.n_steps is not None
+        assert config.save_steps is not None
+        alpha = float(np.exp(config.log_alpha(point.p, point.block))[0])
+        if config.size_name == "alpha":
+            alpha = float(point.initialisation["alpha"][0])
+        path = gradient_descent(
+            point.problem, point.p, alpha, point.step_size, config.n_steps, config.save_steps
+        )
+        there = int(np.sum(path.steps == config.save_steps[: path.steps.size]))
+        return {
+            "psi": path.psi[np.newaxis, :there],
+            "loss": path.loss[np.newaxis, :there],
+            "single_steps": np.array([path.stats.single_steps]),
+            "status": code_of(path.status),
+        }
+
+    def seconds(self, m: int, N: int, together: int) -> float:
+        """As many steps as a path of leaps usually takes singly."""
+        return 0.05 + 1e-5 * m * N
+
+
+QUANTITIES: dict[str, Quantity] = {
+    one.name: one for one in (Limit(), Minimizer(), Rate(), Flow(), Descent())
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -102,12 +103,12 @@ def _joined(parts: list[Values]) -> Values:
 
 
 def _point(config: Config, where: dict[str, Any], problems: _Builder, block: slice) -> Point:
-    step = None if config.step_size is None else config.step_size[where.get("step_size", 0)]
+    step = math.nan if config.step_size is None else config.step_size[where.get("step_size", 0)]
     return Point(
         problem=problems(where),
         p=float(config.p[where["p"]]),
         block=block,
-        step_size=None if step is None else float(step),
+        step_size=float(step),
         config=config,
     )
 

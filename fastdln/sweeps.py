@@ -88,15 +88,15 @@ def sweep(
     seed : array_like of int, optional
         Seeds of the random problems, as ``rng`` of `datasets.gaussian`.
     quantity : str or list of str, optional
-        Some of "limit", "minimizer", "rate".
+        Some of "limit", "minimizer", "rate", "flow", "descent".
     t : array_like or dict, optional
-        Times at which a flow is kept.
+        Times at which a flow is kept, increasing.
     step_size : array_like or dict, optional
         Step sizes of descents.
     n_steps : int, optional
         Steps of a descent.
     save_steps : array_like of int, optional
-        Numbers of steps after which a descent is kept (default: the last).
+        Numbers of steps after which a descent is kept, increasing (default: ten a decade).
     keep_psi : bool, optional
         Whether to keep psi itself; its norms and distances are kept anyway.
     store : path, optional

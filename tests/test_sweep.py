@@ -168,3 +168,44 @@ def test_progress_is_for_terminals(capsys):
     assert capsys.readouterr().err == ""
     fd.sweep("line", p=2, alpha=0.1, progress=True)
     assert "1/1" in capsys.readouterr().err
+
+
+def test_flows(tmp_path):
+    t = [0.0, 0.5, 2.0, 8.0]
+    data = fd.sweep(["line", "plane"], p=[2, 3], eps=[1e-2, 1e-4], t=t, quantity="flow")
+    assert data.flow_psi.dims == ("problem", "p", "eps", "time", "coordinate")
+    for name in ("line", "plane"):
+        problem = getattr(fd.datasets, name)()
+        for p in (2.0, 3.0):
+            path = fd.gradient_flow(problem, p, t=t, log_alpha=np.log(1e-4) / p)
+            here = data.sel(problem=name, p=p, eps=1e-4)
+            np.testing.assert_array_equal(here.flow_psi.values[:, : problem.N], path.psi)
+            np.testing.assert_array_equal(here.flow_loss, path.loss)
+            assert here.flow_steps == path.stats.steps
+            assert list(fd.Status)[int(here.flow_status)] is path.status
+
+
+def test_descents_and_one_that_diverges():
+    grid = {"alpha": [0.1, 0.2], "step_size": [1e-3, 10.0], "n_steps": 1000}
+    data = fd.sweep("line", p=[2, 3], **grid, quantity="descent")
+    assert data.descent_psi.dims == ("problem", "p", "alpha", "step_size", "step", "coordinate")
+    steps = data.step.values
+    assert steps[[0, 1, -1]].tolist() == [0, 1, 1000]
+    for p in (2.0, 3.0):
+        path = fd.gradient_descent(fd.datasets.line(), p, 0.2, 1e-3, 1000, steps)
+        here = data.sel(problem="line", p=p, alpha=0.2, step_size=1e-3)
+        np.testing.assert_array_equal(here.descent_psi, path.psi)
+        np.testing.assert_array_equal(here.descent_loss, path.loss)
+    meanings = data.descent_status.attrs["flag_meanings"].split()
+    ends = [[meanings[code + 1] for code in row] for row in data.descent_status.values[0, 0]]
+    assert ends == [["all_steps", "diverged"]] * 2
+    wild = data.descent_loss.sel(step_size=10.0).values
+    assert np.all(np.isfinite(wild[..., 0]))
+    assert np.all(np.isnan(wild[..., -1]))
+
+
+def test_few_steps_kept():
+    grid = {"alpha": 0.1, "step_size": 1e-3, "n_steps": 100, "save_steps": [10, 100]}
+    data = fd.sweep("line", p=2, **grid, quantity=["descent", "limit"], keep_psi=False)
+    assert data.step.values.tolist() == [10, 100]
+    assert data.limit_log_distance.dims == ("problem", "p", "alpha")

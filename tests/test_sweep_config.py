@@ -10,6 +10,7 @@ from fastdln.sweep_config import make_config
 pytest.importorskip("xarray")
 
 GOOD = {"problems": "line", "p": 2, "alpha": 0.1}
+DESCENT = {"quantity": "descent", "step_size": 0.1, "n_steps": 3}
 GAUSSIAN = {"dataset": "gaussian", "m": 2, "N": 4, "sparsity": 1}
 
 
@@ -52,6 +53,15 @@ GAUSSIAN = {"dataset": "gaussian", "m": 2, "N": 4, "sparsity": 1}
         ({"quantity": ["rate", "rate"]}, ValueError, "each of some quantities once"),
         ({"quantity": "minimizer"}, ValueError, "alpha plays no part in quantity minimizer"),
         ({"n_steps": 3}, ValueError, "n_steps plays no part in quantity limit"),
+        ({"quantity": "flow"}, ValueError, "t must be given for quantity 'flow'"),
+        ({"quantity": "flow", "t": [1, 0]}, ValueError, "t must increase, got"),
+        ({"quantity": "flow", "t": [-1, 0]}, ValueError, "t must not be negative, got -1"),
+        ({"quantity": "descent", "n_steps": 3}, ValueError, "step_size must be given for"),
+        ({**DESCENT, "n_steps": 2.5}, TypeError, "n_steps must be an integer, got 2.5"),
+        ({**DESCENT, "n_steps": 2**60}, ValueError, "n_steps must be at most 2"),
+        ({**DESCENT, "save_steps": [4]}, ValueError, "at most n_steps = 3, got 4"),
+        ({**DESCENT, "save_steps": [3, 1]}, ValueError, "save_steps must increase"),
+        ({**DESCENT, "step_size": 0}, ValueError, "step_size must be positive, got 0"),
         ({"keep_psi": "no"}, TypeError, "keep_psi must be true or false"),
         ({"alphas": 3}, ValueError, "unknown key 'alphas': did you mean 'alpha'"),
     ],

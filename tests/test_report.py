@@ -89,6 +89,29 @@ def test_seeds_errors_and_unfinished_stores(tmp_path, monkeypatch):
     assert "</script><b>" not in (tmp_path / "s.html").read_text()
 
 
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("losses")
+    grid = {"p": [2, 3], "alpha": [0.1, 0.3], "t": [0.1, 0.3, 0.5]}
+    steps = {"step_size": [1e-3, 1e-2], "n_steps": 1000}
+    fd.sweep("line", **grid, **steps, quantity=["flow", "descent"], store=folder / "s.zarr")
+    assert cli.main(["report", str(folder / "s.zarr"), "--out", str(folder / "s.html")]) == 0
+    return folder
+
+
+def test_losses_of_flows_and_descents(losses):
+    from fastdln.report import open_sweep, report_data
+
+    found = report_data(open_sweep(losses / "s.zarr"), "s.zarr")["losses"]
+    assert [(one["kind"], one["p"]) for one in found] == [
+        *(("flow", 2.0), ("flow", 3.0), ("descent", 2.0), ("descent", 3.0))
+    ]
+    path = fd.gradient_flow(fd.datasets.line(), 3, 0.1, [0.1, 0.3, 0.5])
+    np.testing.assert_allclose(found[1]["x"], np.log10(path.t))
+    np.testing.assert_allclose(found[1]["y"], np.log10(path.loss), rtol=1e-10)
+    assert found[2]["x"][-1] == 3.0
+
+
 @pytest.mark.parametrize(
     ("name", "needed"),
     [("no.zarr", "there is no store"), ("folder", "is not a store of a sweep")],
@@ -159,6 +182,16 @@ OUTSIDE = """[...document.querySelectorAll(".plot text")].filter((e) => {
   return a.left < b.left - 1 || a.right > b.right + 1 || a.bottom > b.bottom + 1
     || a.top < b.top - 1;
 }).map((e) => e.textContent)"""
+
+
+@pytest.mark.slow
+def test_losses_are_drawn(page, losses):
+    page.open(losses / "s.html", 1400)
+    assert page.problems() == []
+    for kind in ("flow", "descent"):
+        assert count(page, f"#{kind} path.measured") == 2
+    assert count(page, "#errors") == 0
+    assert count(page, "#table tbody tr") == 4
 
 
 @pytest.mark.slow

@@ -129,9 +129,13 @@ class Limit(Quantity):
         """One path through all initialisations of the point."""
         given: Mapping[str, Any] = point.initialisation
         limit = flow_limit(point.problem, point.p, **given)
+        if getattr(point.problem, "large", False):  # of its A there are products only
+            log_distance = np.full(len(limit.psi), np.nan)
+        else:
+            log_distance = np.asarray(limit.log_deviation_norm)
         return {
             "psi": limit.psi,
-            "log_distance": np.asarray(limit.log_deviation_norm),
+            "log_distance": log_distance,
             "l1_norm": np.abs(limit.psi).sum(axis=-1),
             "residual": np.asarray(limit.residual),
             "error_bound": np.asarray(limit.error_bound),

@@ -14,22 +14,30 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {  # public name -> the module that defines it
+    "Activation": "flow",
     "Answer": "hardness",
     "ConvergenceRate": "rates",
-    "DigitsCertificate": "hardness",
     "DescentPath": "descent_path",
     "DescentStats": "descent_path",
+    "DigitsCertificate": "hardness",
+    "FlowEvent": "results",
+    "FlowInterrupted": "flow",
     "FlowLimit": "results",
+    "FlowPath": "results",
+    "FlowStats": "results",
     "HardnessMap": "hardness",
     "L1Minimizer": "results",
     "NullSpaceConstants": "null_space",
     "Problem": "problem",
+    "ResidualBelow": "flow",
     "Status": "results",
     "Witness": "hardness",
     "certify_digits": "hardness",
     "convergence_rate": "rates",
     "flow_limit": "limit",
     "gradient_descent": "descent",
+    "gradient_flow": "flow",
+    "gradient_flows": "flow",
     "h": "functions",
     "h_integral": "functions",
     "h_inverse": "functions",
@@ -43,19 +51,26 @@ _HOME = {  # public name -> the module that defines it
     "potential_q": "functions",
     "selector_g": "functions",
     "sufficient_step": "step_size",
+    "sweep": "sweeps",
 }
 
 __all__ = [
+    "Activation",
     "Answer",
     "ConvergenceRate",
     "DescentPath",
     "DescentStats",
     "DigitsCertificate",
+    "FlowEvent",
+    "FlowInterrupted",
     "FlowLimit",
+    "FlowPath",
+    "FlowStats",
     "HardnessMap",
     "L1Minimizer",
     "NullSpaceConstants",
     "Problem",
+    "ResidualBelow",
     "Status",
     "Witness",
     "__version__",
@@ -64,6 +79,8 @@ __all__ = [
     "datasets",
     "flow_limit",
     "gradient_descent",
+    "gradient_flow",
+    "gradient_flows",
     "h",
     "h_integral",
     "h_inverse",
@@ -77,12 +94,20 @@ __all__ = [
     "potential_q",
     "selector_g",
     "sufficient_step",
+    "sweep",
 ]
 
 if TYPE_CHECKING:
     from fastdln import datasets
     from fastdln.descent import gradient_descent
     from fastdln.descent_path import DescentPath, DescentStats
+    from fastdln.flow import (
+        Activation,
+        FlowInterrupted,
+        ResidualBelow,
+        gradient_flow,
+        gradient_flows,
+    )
     from fastdln.functions import (
         h,
         h_integral,
@@ -106,8 +131,9 @@ if TYPE_CHECKING:
     from fastdln.null_space import NullSpaceConstants, null_space_constants
     from fastdln.problem import Problem
     from fastdln.rates import ConvergenceRate, convergence_rate
-    from fastdln.results import FlowLimit, L1Minimizer, Status
+    from fastdln.results import FlowEvent, FlowLimit, FlowPath, FlowStats, L1Minimizer, Status
     from fastdln.step_size import max_stable_step, sufficient_step
+    from fastdln.sweeps import sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_count", "check_depth", "check_in_range", "check_scale", "real_array"]
+__all__ = [
+    "check_choice",
+    "check_count",
+    "check_depth",
+    "check_in_range",
+    "check_scale",
+    "check_times",
+    "check_tolerance",
+    "real_array",
+]
 
 Array = NDArray[np.float64]
 
@@ -97,3 +106,43 @@ def check_in_range(name: str, value: Any, low: float, high: float) -> float:
     if not low <= number <= high:
         raise ValueError(f"{name} must lie between {low:g} and {high:g}, got {_shown(value)}")
     return number
+
+
+def check_times(t: Any) -> Array:
+    """Times of a flow: not negative, strictly increasing; the last may be infinite."""
+    try:
+        times = np.atleast_1d(np.asarray(t))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"t must be a 1-D array of times: {error}") from None
+    if times.dtype.kind not in "biuf" or times.ndim != 1 or times.size == 0:
+        raise TypeError(f"t must be a time or a 1-D array of times, got {_shown(t)}")
+    times = times.astype(np.float64)
+    if np.any(np.isnan(times)):
+        raise ValueError(f"t must not hold NaN, got one at index {int(np.argmax(np.isnan(times)))}")
+    if times[0] < 0.0:
+        raise ValueError(f"t must not be negative, got {times[0]}")
+    falls = np.flatnonzero(times[1:] <= times[:-1])
+    if falls.size:
+        i = int(falls[0])
+        raise ValueError(
+            f"t must be increasing, got {times[i]} and then {times[i + 1]} at index {i + 1}"
+        )
+    return times
+
+
+def check_tolerance(rtol: Any) -> float:
+    """A relative tolerance that float64 can hold."""
+    try:
+        value = float(rtol)
+    except (TypeError, ValueError):
+        raise TypeError(f"rtol must be a real number, got {_shown(rtol)}") from None
+    if not 1e-14 <= value <= 0.1:
+        raise ValueError(f"rtol must lie between 1e-14 and 0.1, got {_shown(rtol)}")
+    return value
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of the words that an argument may be."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {_shown(value)}")
+    return str(value)

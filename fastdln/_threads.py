@@ -10,27 +10,43 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
 
 from numba import config
 
-__all__ = ["PARALLEL_FROM", "run_chunks", "run_tasks", "thread_count"]
+__all__ = ["PARALLEL_FROM", "run_all", "run_chunks", "run_tasks", "single", "thread_count"]
 
 PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than it saves
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
 
 _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
+_here = threading.local()
 
 
 def thread_count() -> int:
-    """Cores this process may use, at most NUMBA_NUM_THREADS."""
+    """Cores this process may use, at most NUMBA_NUM_THREADS; 1 within `single`."""
+    if getattr(_here, "single", False):
+        return 1
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         cores = os.cpu_count() or 1
     return max(1, min(cores, int(config.NUMBA_NUM_THREADS)))
+
+
+@contextmanager
+def single() -> Iterator[None]:
+    """Keep the calling thread from waking others: it is one of many at work already."""
+    before = getattr(_here, "single", False)
+    _here.single = True
+    try:
+        yield
+    finally:
+        _here.single = before
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
@@ -60,6 +76,24 @@ def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]
     return min(_pool(threads).map(work, cuts[:-1], cuts[1:])) < 0
+
+
+def run_all(
+    work: Callable[[Any], Any], items: Sequence[Any], stop: Callable[[], None]
+) -> list[Any]:
+    """``[work(item) for item in items]`` on all cores, in the order of the items.
+
+    On an interrupt `stop` is called: it has to make each piece of work end soon.
+    """
+    if thread_count() == 1 or len(items) < 2:
+        return [work(item) for item in items]
+    futures = [_pool(thread_count()).submit(work, item) for item in items]
+    try:
+        while wait(futures, timeout=0.2).not_done:  # a wait without end may not be interrupted
+            pass
+    except KeyboardInterrupt:
+        stop()
+    return [future.result() for future in futures]
 
 
 def run_tasks(work: Callable[[int], None], count: int) -> None:

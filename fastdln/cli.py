@@ -1,4 +1,4 @@
-"""The command line: ``fastdln figure | experiment | limit | descend | minimizer | ...``.
+"""The command line: ``fastdln figure | experiment | limit | flow | descend | sweep | ...``.
 
 Nothing heavy is imported before a command needs it: ``fastdln --help`` loads
 neither NumPy nor numba. A mistake of the user ends in exit code 2 and one line
@@ -68,9 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_figure(commands)
     _add_experiment(commands)
     _add_limit(commands)
+    _add_flow(commands)
     _add_descend(commands)
     _add_minimizer(commands)
     _add_rate(commands)
+    _add_sweep(commands)
     info = commands.add_parser("info", help="versions, threads, cache, processor")
     info.set_defaults(run=_info)
     warmup = commands.add_parser("warmup", help="compile every kernel into the cache")
@@ -137,6 +139,24 @@ def _add_limit(commands: Any) -> None:
     limit.set_defaults(run=_limit)
 
 
+def _add_flow(commands: Any) -> None:
+    flow = commands.add_parser(
+        "flow",
+        help="gradient flow in time, for A and y from a file",
+        description="Trajectory of gradient flow for the problem in a NumPy .npz file.",
+    )
+    _add_problem(flow)
+    size = flow.add_mutually_exclusive_group(required=True)
+    size.add_argument("--alpha", type=float, help="initialisation")
+    size.add_argument("--log-alpha", type=float, help="its natural logarithm")
+    flow.add_argument("--t", type=float, nargs="+", help="times (default: until converged)")
+    flow.add_argument("--rtol", type=float, default=1e-8, help="tolerance (default: 1e-8)")
+    flow.add_argument("--method", default="auto", help="method of integration (default: auto)")
+    flow.add_argument("--level", type=float, help="report when some |psi_i| crosses this level")
+    flow.add_argument("--plot", type=Path, metavar="PICTURE", help="draw into this file")
+    flow.set_defaults(run=_flow)
+
+
 def _add_descend(commands: Any) -> None:
     descend = commands.add_parser(
         "descend",
@@ -173,6 +193,35 @@ def _add_rate(commands: Any) -> None:
     size.add_argument("--alpha", type=float, nargs="+", help="predict and bound it for these")
     size.add_argument("--log-alpha", type=float, nargs="+", help="or for their logarithms")
     rate.set_defaults(run=_rate)
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="compute a grid of configurations into a Zarr store",
+        description=(
+            "Computes what a TOML file asks for, and completes a store that was begun before. "
+            "Without a file: the sweep of figure 1."
+        ),
+    )
+    sweep.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="TOML file")
+    sweep.add_argument("--store", type=Path, help="folder of the store, instead of the file's")
+    begun = sweep.add_mutually_exclusive_group()
+    begun.add_argument("--resume", action="store_true", help="refuse to begin a new store")
+    begun.add_argument("--overwrite", action="store_true", help="begin anew")
+    where = sweep.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, help="threads (default: one for each core)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="have a Dask cluster do the work")
+    sweep.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweep.set_defaults(run=_sweep)
+    report = commands.add_parser(
+        "report",
+        help="a sweep's store as one HTML file",
+        description="Writes plots, tables and config into one file that needs no network.",
+    )
+    report.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
+    report.add_argument("--out", type=Path, help="file (default: STORE with the ending .html)")
+    report.set_defaults(run=_report)
 
 
 def _add_problem(parser: argparse.ArgumentParser) -> None:
@@ -321,6 +370,59 @@ def _limit(arguments: argparse.Namespace) -> None:
     _tell_doubts(Counter(s for s in statuses if s is not Status.CONVERGED))
 
 
+def _flow(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from fastdln._table import Table
+    from fastdln.flow import Activation, gradient_flow
+    from fastdln.results import Status
+
+    problem, level = _load(arguments.file), arguments.level
+    draw = None if arguments.plot is None else _drawing(arguments.plot)
+    with _mistakes_of_the_user():
+        path = gradient_flow(
+            problem, arguments.p, arguments.alpha, arguments.t, log_alpha=arguments.log_alpha,
+            method=arguments.method, rtol=arguments.rtol,
+            events=() if level is None else (Activation(level),),
+        )  # fmt: skip
+    shown = np.unique(np.linspace(0, len(path.t) - 1, min(len(path.t), _ROWS_SHOWN)).astype(int))
+    norms = np.abs(path.psi).sum(axis=1)
+    numbers = np.column_stack([path.t, path.loss, norms])[shown].tolist()
+    print(Table(("t", "loss", "l1 norm"), [tuple(row) for row in numbers]).text())
+    crossings = [(e.t, e.coordinate, "up" if e.rising else "down") for e in path.events]
+    if level is not None:
+        print(Table(("t", "i", f"|psi_i| crosses {level:g}"), crossings).text())
+    if len(path.t):
+        _print_coordinates(path.psi[-1])
+    fields = {"t": path.t, "psi": path.psi, "loss": path.loss, "u": path.u, "v": path.v}
+    _save(arguments.out, {"p": arguments.p, "dual": path.dual, **fields})
+    if draw is not None:
+        draw(path)
+    if path.status is not Status.INTEGRATED:
+        print(f"fastdln: warning: {path.status.value}", file=sys.stderr)
+
+
+def _drawing(file: Path) -> Any:
+    """A function that draws a path into the file."""
+    if file.suffix[1:] not in _FORMATS:
+        raise UsageError(
+            f"argument --plot: {str(file)!r} given, a name in .png, .svg or .pdf needed"
+        )
+    try:
+        from fastdln import plotting
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise UsageError("matplotlib is needed to draw: pip install 'fastdln[plot]'") from missing
+
+    def draw(path: Any) -> None:
+        with _writing(file):
+            plotting.save(plotting.draw_flow(path), file)
+        print(f"wrote {file}")
+
+    return draw
+
+
 def _descend(arguments: argparse.Namespace) -> None:
     from fastdln._table import Table
     from fastdln.descent import gradient_descent
@@ -400,6 +502,56 @@ def _predictions(rate: ConvergenceRate, arguments: argparse.Namespace) -> Table 
     numbers = np.column_stack([sizes, rate.log_predict(**given), rate.log_bound(**given)])
     columns = (keyword, "log distance, leading term", "log distance, upper bound")
     return Table(columns, [tuple(row) for row in numbers.tolist()])
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from fastdln.sweep_config import read_toml
+    from fastdln.sweeps import computed_since, default_config, now, summary, sweep
+
+    with _mistakes_of_the_user(), _sweep_extra():
+        values = read_toml(arguments.config or default_config())
+        store = Path(arguments.store or values.pop("store", "run.zarr"))
+        values.pop("store", None)
+        if arguments.resume and not store.exists():
+            raise UsageError(f"argument --resume: there is no store {str(store)!r}")
+        start, began = time.perf_counter(), now()
+        try:
+            data = sweep(
+                **values, store=store, overwrite=arguments.overwrite, workers=arguments.workers,
+                scheduler=arguments.scheduler, progress=False if arguments.quiet else None,
+            )  # fmt: skip
+        except OSError as problem:
+            raise UsageError(problem.strerror or problem) from problem
+    print(summary(data).text())
+    seconds = time.perf_counter() - start
+    print(f"wrote {store}; computed {computed_since(began, data)} now, {seconds:.2f} s in all")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from fastdln.report import write_report
+
+    out = arguments.out or arguments.store.with_suffix(".html")
+    with _mistakes_of_the_user(), _sweep_extra():
+        try:
+            write_report(arguments.store, out)
+        except OSError as problem:
+            if problem.errno is None:  # of the store, told in words already
+                raise UsageError(problem) from problem
+            reason = problem.strerror or str(problem)
+            raise UsageError(f"argument --out: cannot write {str(out)!r}: {reason}") from problem
+    print(f"wrote {out}")
+
+
+@contextmanager
+def _sweep_extra() -> Iterator[None]:
+    """Around what needs the libraries of the extra `sweep`."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        name = (missing.name or "").partition(".")[0]
+        if name not in ("xarray", "zarr", "dask", "distributed", "tqdm", "threadpoolctl"):
+            raise
+        raise UsageError(f"{name} is needed: pip install 'fastdln[sweep]'") from missing
 
 
 def _load(path: Path) -> Problem:

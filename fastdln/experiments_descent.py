@@ -185,12 +185,12 @@ def draw_discretization(result: Discretization) -> Any:
     import matplotlib
     from matplotlib.figure import Figure
 
-    from fastdln.plotting import _RC, _STYLES
+    from fastdln.plotting import RC, STYLES
 
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         picture = Figure(figsize=(5.6, 4.2), layout="constrained")
         axes = picture.subplots()
-        for p, style in zip(dict.fromkeys(result.p.tolist()), _STYLES, strict=False):
+        for p, style in zip(dict.fromkeys(result.p.tolist()), STYLES, strict=False):
             rows = result.p == p
             label = f"$p = {p:g}$, slope {result.slope(p):.4f}"
             axes.loglog(result.step_size[rows], result.distance[rows], label=label, **style)
@@ -208,17 +208,17 @@ def draw_edge(result: Edge) -> Any:
     import matplotlib
     from matplotlib.figure import Figure
 
-    from fastdln.plotting import _RC, _STYLES
+    from fastdln.plotting import RC, STYLES
 
     curves = (
         (result.distance, r"$\Vert\psi - W_2\Vert_2$"),
         (np.max(np.abs(result.gain), axis=1), r"$\max_i -\log(u_i v_i / \alpha^2)$"),
         (np.max(np.abs(result.shift), axis=1), r"$\max_i |$shift$_i|$"),
     )
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         picture = Figure(figsize=(5.6, 4.2), layout="constrained")
         axes = picture.subplots()
-        for (values, label), style in zip(curves, _STYLES, strict=False):
+        for (values, label), style in zip(curves, STYLES, strict=False):
             axes.loglog(result.fraction, values, label=label, **style)
         axes.set_xlabel(r"step size $\eta$ / largest stable step size")
         axes.legend(loc="lower right")

@@ -21,8 +21,18 @@ from fastdln.figures import (
     kink_constant,
     kink_epsilon,
 )
+from fastdln.results import FlowPath
 
-__all__ = ["RC", "SHADE", "STYLES", "draw_convergence", "draw_functions", "draw_kinks", "save"]
+__all__ = [
+    "RC",
+    "SHADE",
+    "STYLES",
+    "draw_convergence",
+    "draw_flow",
+    "draw_functions",
+    "draw_kinks",
+    "save",
+]
 
 RC = {
     "font.family": "STIXGeneral",
@@ -115,6 +125,40 @@ def draw_functions(figure: FunctionsFigure) -> Figure:
             axes.set_xlabel("$t$" if name == "h" else "$x$")
             axes.set_ylabel(f"${name}_p({'t' if name == 'h' else 'x'})$")
             axes.legend(loc="upper left" if name == "h" else "upper center")
+    return picture
+
+
+def draw_flow(path: FlowPath, shown: int = 8) -> Figure:
+    """psi, the weights and the loss over log t; activation times as vertical lines.
+
+    The `shown` coordinates that grow largest are drawn in colour, the others in grey.
+    """
+    inside = (path.t > 0.0) & np.isfinite(path.t)
+    t = path.t[inside]
+    largest = np.argsort(-np.max(np.abs(path.psi), axis=0), kind="stable")
+    with matplotlib.rc_context(RC):
+        picture = Figure(figsize=(11.0, 3.9), layout="constrained")
+        panels = picture.subplots(1, 3)
+        for axes, values, name in zip(
+            panels, (path.psi, path.u, path.loss[:, np.newaxis]),
+            (r"$\psi_i$", "$u_i$ (and $v_i$, thin)", "loss"), strict=True,
+        ):  # fmt: skip
+            for rank, i in enumerate([0] if values.shape[1] == 1 else largest):
+                style = {key: STYLES[rank % 4][key] for key in ("color", "linestyle")}
+                if rank >= shown:
+                    style = {"color": "#b0bec5", "linestyle": "-", "zorder": 0}
+                axes.plot(t, values[inside, i], **style)
+                if values is path.u:
+                    axes.plot(t, path.v[inside, i], linewidth=0.6, **style)
+            for event in path.events:
+                if event.coordinate >= 0 and event.t > 0.0:
+                    axes.axvline(event.t, color="#90a4ae", linewidth=0.6, zorder=0)
+            if t.size > 1 and t[-1] > 20.0 * t[0]:
+                axes.set_xscale("log")
+            axes.set_xlabel("$t$")
+            axes.set_ylabel(name)
+        if np.all(path.loss[inside] > 0.0):
+            panels[2].set_yscale("log")
     return picture
 
 

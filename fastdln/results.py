@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FlowLimit", "L1Minimizer", "Status"]
+__all__ = ["FlowEvent", "FlowLimit", "FlowPath", "FlowStats", "L1Minimizer", "Status"]
 
 Array = NDArray[np.float64]
 
@@ -46,6 +46,23 @@ class Status(Enum):
     FASTER = (
         "Faster than predicted: the term of order eps**exponent vanishes for this problem; what "
         "is left is of higher order."
+    )
+    INTEGRATED = "Integrated: psi is the flow at every time asked for, to the tolerance rtol."
+    STEP_LIMIT = (
+        "Stopped at the limit on steps: the path ends early, at its last time; raise max_steps, "
+        "or take another method."
+    )
+    STUCK = (
+        "Stopped: the steps that the tolerance asks for are below the resolution of t; the path "
+        "ends at the last good state."
+    )
+    INVALID = (
+        "Stopped: infinite or NaN values appeared; the path ends at the last good state, at its "
+        "last time."
+    )
+    LIMIT_UNKNOWN = (
+        "Integrated as far as the limit on steps allows; the end t = inf is missing, for "
+        "flow_limit did not converge on this problem."
     )
     PROVED = "Proved: a dual certificate shows that psi is the minimiser."
     UNDECIDED = (
@@ -188,3 +205,103 @@ class FlowLimit:
             if isinstance(self.log_deviation_norm, float):
                 return math.exp(self.log_deviation_norm)
             return np.exp(self.log_deviation_norm)
+
+
+@dataclass(frozen=True)
+class FlowStats:
+    """The work behind a `FlowPath`.
+
+    Attributes
+    ----------
+    steps, rejections : int
+        Steps accepted, and steps tried again with a smaller one.
+    evaluations : int
+        Evaluations of A psi (each also multiplies by the transpose of A).
+    factorisations : int
+        m x m matrices factored.
+    methods : tuple of (str, float)
+        The methods used, each with the time from which it worked.
+    joined : float
+        Time from which psi is that of `flow_limit`; infinite if that was not needed.
+    """
+
+    steps: int
+    rejections: int
+    evaluations: int
+    factorisations: int
+    methods: tuple[tuple[str, float], ...]
+    joined: float
+
+
+@dataclass(frozen=True)
+class FlowEvent:
+    """One crossing found along a flow.
+
+    Attributes
+    ----------
+    t : float
+        When.
+    event : int
+        Which of the events asked for.
+    coordinate : int
+        Which coordinate crossed its level; -1 for an event of the whole state.
+    rising : bool
+        Whether the watched number increased.
+    psi : ndarray, shape (N,)
+        The state there.
+    """
+
+    t: float
+    event: int
+    coordinate: int
+    rising: bool
+    psi: Array
+
+
+@dataclass(frozen=True)
+class FlowPath:
+    """A trajectory of gradient flow. `sol` evaluates it anywhere up to its last time.
+
+    Attributes
+    ----------
+    t : ndarray, shape (T,)
+        The times asked for; all steps if none were. Shorter if `status` says so: then its
+        last entry is the time of the last good state.
+    psi : ndarray, shape (T, N)
+        The output u^p - v^p.
+    loss : ndarray, shape (T,)
+        ||A psi - y||^2 / 2.
+    u, v : ndarray, shape (T, N)
+        The weights.
+    dual : ndarray, shape (T, m)
+        lambda with ``psi = eps h_p(A.T @ lambda)``.
+    events : tuple of FlowEvent
+        Crossings, in the order of time.
+    log_eps : float
+        p log(alpha), the logarithm of the output scale.
+    stats : FlowStats
+        Steps, rejections, evaluations, factorisations, methods.
+    status : Status
+        How it ended.
+    """
+
+    t: Array
+    psi: Array
+    loss: Array
+    u: Array
+    v: Array
+    dual: Array
+    events: tuple[FlowEvent, ...]
+    log_eps: float
+    stats: FlowStats
+    status: Status
+    _sol: Callable[[], Callable[[Array], Array]] = field(repr=False, compare=False)
+
+    @cached_property
+    def sol(self) -> Callable[[Array], Array]:
+        """Dense output: ``sol(t)`` is psi, (N,) or (T, N), for 0 <= t <= the last time.
+
+        The steps are not kept, so the first use integrates once more and keeps their
+        polynomials from then on.
+        """
+        return self._sol()

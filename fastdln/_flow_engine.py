@@ -1,0 +1,148 @@
+"""Integrators of one flow, a piece at a time, and the segments that they leave behind."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdln.kernels.flow_output import observe_dual, observe_weights
+from fastdln.kernels.flow_rhs import DUAL, WEIGHTS, Flow
+from fastdln.kernels.runge_kutta import evaluate_segments, explicit_piece, first_step
+from fastdln.kernels.runge_kutta_tables import DOP853, TSIT5, Pair
+
+__all__ = ["EXPLICIT", "Engine", "ExplicitEngine", "Observed", "Segments"]
+
+Array = NDArray[np.float64]
+
+EXPLICIT: dict[str, Pair] = {"tsit5": TSIT5, "dop853": DOP853}
+_CAPACITY = 64  # segments that a piece can hold
+_OPERATIONS = 2e7  # multiplications of a piece: some 0.05 s
+# Local errors add up: the part of rtol that one step may use.
+_SHARE = {"tsit5": 0.1, "dop853": 0.05}
+
+
+class Observed(NamedTuple):
+    """What belongs to T times."""
+
+    psi: Array  # (T, N)
+    u: Array
+    v: Array
+    dual: Array  # (T, m)
+    loss: Array  # (T,)
+
+
+class Segments(Protocol):
+    """A stretch of the flow as a piecewise polynomial."""
+
+    @property
+    def times(self) -> Array:
+        """Ends of the steps, the first start included: (K + 1,)."""
+
+    def observe(self, times: Array) -> Observed:
+        """The flow at ascending times within the stretch."""
+
+
+class Engine(Protocol):
+    """A method at work: it holds the state and goes on from there."""
+
+    name: str
+
+    @property
+    def time(self) -> float:
+        """How far it has come."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Steps, rejections, evaluations, factorisations."""
+
+    def advance(self, end: float, grid: Array, keep: bool, limit: Array, watch: bool,
+                most: int) -> tuple[int, Segments | None]:  # fmt: skip
+        """One piece towards `end`: its code (kernels.runge_kutta) and its segments."""
+
+    def state(self) -> tuple[float, Observed]:
+        """Where it stands."""
+
+
+class _ExplicitSegments(NamedTuple):
+    form: int
+    flow: Flow
+    seg_t: Array
+    seg_x: Array
+    seg_F: Array
+
+    @property
+    def times(self) -> Array:
+        return np.append(self.seg_t[:1, 0], self.seg_t[:, 2])
+
+    def observe(self, times: Array) -> Observed:
+        X = np.empty((times.size, self.seg_x.shape[1]))
+        evaluate_segments(self.seg_t, self.seg_x, self.seg_F, times, X)
+        return _observe(self.form, self.flow, X)
+
+
+def _observe(form: int, flow: Flow, X: Array) -> Observed:
+    T, (m, N) = X.shape[0], flow.A.shape
+    psi, u, v = (np.empty((T, N)) for _ in range(3))
+    loss = np.empty(T)
+    if form == DUAL:
+        observe_dual(flow, X, psi, u, v, loss)
+        return Observed(psi, u, v, X, loss)
+    dual = np.empty((T, m))
+    observe_weights(flow, X, psi, u, v, dual, loss)
+    return Observed(psi, u, v, dual, loss)
+
+
+class ExplicitEngine:
+    """Tsitouras 5(4) or Dormand-Prince 8(5,3), on the dual or on the weights."""
+
+    def __init__(self, flow: Flow, name: str, form: int, rtol: float) -> None:
+        m, N = flow.A.shape
+        self.name, self._flow, self._form, self._pair = name, flow, form, EXPLICIT[name]
+        self._x = np.zeros(m if form == DUAL else 2 * N + m)
+        if form == WEIGHTS:
+            self._x[: 2 * N] = math.exp(flow.log_alpha)
+        self._rounding, self._k = np.zeros_like(self._x), np.empty_like(self._x)
+        self._counts = np.zeros(4, np.int64)
+        self._rtol, self._asked = _SHARE[name] * rtol, rtol
+        h = first_step(form, flow, self._x, self._rtol, self._pair.order, self._k)
+        self._state = np.array([0.0, h, 1.0, 0.0])
+        work = 2.0 * self._pair.stages * m * N + 20.0 * self._pair.stages * (m + N)
+        self._budget = max(1, int(_OPERATIONS / work))
+
+    @property
+    def time(self) -> float:
+        return float(self._state[0])
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        return np.append(self._counts[:3], 0)
+
+    def advance(
+        self, end: float, grid: Array, keep: bool, limit: Array, watch: bool, most: int
+    ) -> tuple[int, Segments | None]:
+        n, pair = self._x.size, self._pair
+        room = min(_CAPACITY, max(1, grid.size)) if not keep else _CAPACITY
+        seg_t = np.empty((room, 3))
+        seg_x, seg_F = np.empty((room, n)), np.empty((room, pair.dense.shape[0], n))
+        self._state[3] = 0.0
+        code, used = explicit_piece(
+            self._form, self._flow, pair.order, pair.a, pair.error, pair.dense, pair.stages,
+            self._rtol, end, grid, keep, limit, watch, min(self._budget, most),
+            self._x, self._rounding, self._k, self._state, self._counts, seg_t, seg_x, seg_F,
+        )  # fmt: skip
+        if used == 0:
+            return code, None
+        return code, _ExplicitSegments(
+            self._form, self._flow, seg_t[:used], seg_x[:used], seg_F[:used]
+        )
+
+    def state(self) -> tuple[float, Observed]:
+        return self.time, _observe(self._form, self._flow, self._x[np.newaxis].copy())
+
+    @property
+    def place(self) -> tuple[float, float, Array]:
+        """Time, step and lambda, for another method to go on from (dual form)."""
+        return self.time, float(self._state[1]), self._x

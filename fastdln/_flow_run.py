@@ -1,0 +1,249 @@
+"""One flow from start to end: pieces, outputs, events, the switch of methods, the join."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdln._flow_engine import Engine, ExplicitEngine, Observed, Segments
+from fastdln._flow_events import Watcher
+from fastdln._flow_implicit import CollocationEngine
+from fastdln._interrupt import heard_between_pieces
+from fastdln.kernels.flow_output import weights_of_slack
+from fastdln.kernels.flow_rhs import DUAL, Flow
+from fastdln.kernels.runge_kutta import ARRIVED, CONVERGED, INVALID, STIFF, STUCK
+from fastdln.limit import flow_limit
+from fastdln.problem import Problem
+from fastdln.results import FlowEvent, FlowStats, Status
+
+__all__ = ["Plan", "Trajectory", "flow_of", "run"]
+
+Array = NDArray[np.float64]
+
+_NOTHING = np.empty(0)
+_PATIENCE = 2000  # steps before the limit is worth its price although t is finite
+
+
+class Plan(NamedTuple):
+    """What to integrate and how."""
+
+    problem: Problem  # reduced
+    p: float
+    log_alpha: float
+    method: str
+    form: int
+    rtol: float
+    times: Array | None  # None: until converged, at every step
+    events: Sequence[Any]
+    max_steps: int
+    progress: Callable[[float, int], None] | None
+    keep: bool  # keep the segments, for dense output
+    stop: threading.Event  # set by an interrupt
+
+
+class Trajectory(NamedTuple):
+    """What came of it."""
+
+    t: Array
+    seen: Observed
+    events: tuple[FlowEvent, ...]
+    stats: FlowStats
+    status: Status
+    segments: list[Segments]
+
+
+def flow_of(problem: Problem, p: float, log_alpha: float) -> Flow:
+    """The numbers that the kernels need."""
+    L = -p * log_alpha
+    c = 4.0 if p == 2.0 else p * (p - 2.0) * math.exp((p - 2.0) * log_alpha)
+    if not 1e-290 < c < 1e290:
+        raise ValueError(
+            f"alpha**(p - 2) must lie within 1e-290 ... 1e290, got exp({(p - 2.0) * log_alpha:.6g})"
+        )
+    eps = math.exp(-L) if L < 745.0 else 0.0
+    columns = np.ascontiguousarray(problem.A.T)
+    return Flow(problem.A, columns, problem.y, p, c, L, eps, log_alpha)
+
+
+class _Record:
+    """Rows of output as they come."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._times = plan.times
+        self._t: list[Array] = []
+        self._rows: list[Observed] = []
+        self.next = 0  # index of the next time asked for
+        self._free = plan.times is None
+
+    @property
+    def grid(self) -> Array:
+        """Times still to come."""
+        return _NOTHING if self._times is None else self._times[self.next :]
+
+    def take(self, segments: Segments) -> None:
+        """The outputs within these segments."""
+        if self._times is None:
+            times = segments.times[0 if not self._t else 1 :]
+        else:
+            stop = int(np.searchsorted(self._times, segments.times[-1], side="right"))
+            times = self._times[self.next : stop]
+            self.next = stop
+        if times.size:
+            self.add(times, segments.observe(times))
+
+    def add(self, times: Array, seen: Observed) -> None:
+        """Rows made elsewhere."""
+        self._t.append(times)
+        self._rows.append(seen)
+
+    @property
+    def last(self) -> float:
+        """The last time recorded."""
+        return float(self._t[-1][-1]) if self._t else -1.0
+
+    def finish(self, m: int, N: int) -> tuple[Array, Observed]:
+        """All rows."""
+        if not self._t:
+            empty = np.empty((0, N))
+            return _NOTHING, Observed(empty, empty, empty, np.empty((0, m)), _NOTHING)
+        if len(self._t) == 1:
+            return self._t[0], self._rows[0]
+        columns = zip(*self._rows, strict=True)
+        return np.concatenate(self._t), Observed(*(np.concatenate(part) for part in columns))
+
+
+class _Runner:
+    """The loop over pieces."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.flow = plan, flow_of(plan.problem, plan.p, plan.log_alpha)
+        self.record, self.kept = _Record(plan), []  # type: _Record, list[Segments]
+        self.watcher = Watcher(plan.events)
+        self.engine = self._first_engine()
+        self.methods = [(self.engine.name, 0.0)]
+        self.done = np.zeros(4, np.int64)  # of engines before this one
+        self.limit: Any = None
+        self.joined = math.inf
+
+    def _first_engine(self) -> Engine:
+        plan = self.plan
+        name = plan.method
+        if name == "radau":
+            return CollocationEngine(self.flow, plan.rtol)
+        if name == "auto":
+            name = "tsit5" if plan.rtol > 1e-5 else "dop853"
+        return ExplicitEngine(self.flow, name, plan.form, plan.rtol)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        return self.done + self.engine.counts
+
+    @property
+    def tried(self) -> int:
+        """Steps so far, the rejected ones included."""
+        return int(self.counts[0] + self.counts[1])
+
+    def run(self) -> Status:
+        """Go on until the end, whatever it is."""
+        times = self.plan.times
+        endless = times is None or math.isinf(times[-1])
+        end = math.inf if times is None else float(times[times < math.inf][-1:].sum())
+        if endless:
+            end = math.inf
+        if times is not None and times[0] == 0.0:
+            self.record.add(times[:1], self.engine.state()[1])
+            self.record.next = 1
+        if end == 0.0:
+            return Status.INTEGRATED
+        while not self.plan.stop.is_set():
+            if self.limit is None and (endless or self.tried >= _PATIENCE):
+                self.limit = self._find_limit()
+            code = self._piece(end)
+            if code == ARRIVED:
+                return Status.INTEGRATED
+            if code == CONVERGED:
+                return self._join()
+            if code in (STUCK, INVALID):
+                return self._stop(Status.STUCK if code == STUCK else Status.INVALID)
+            if self.tried >= self.plan.max_steps:
+                return self._stop(Status.STEP_LIMIT)
+            if code == STIFF:
+                self._switch()
+        return self._stop(Status.INTERRUPTED)
+
+    def _piece(self, end: float) -> int:
+        plan = self.plan
+        keep = plan.keep or plan.times is None or bool(plan.events)
+        goal = self.limit.psi if self.limit is not None and self._limit_is_good() else _NOTHING
+        most = plan.max_steps - self.tried
+        if self.limit is None:  # the same steps whatever else makes pieces end
+            most = min(most, _PATIENCE - self.tried)
+        watch = plan.method == "auto" and plan.form == DUAL
+        code, segments = self.engine.advance(end, self.record.grid, keep, goal, watch, most)
+        if segments is not None:
+            self.record.take(segments)
+            self.watcher.search(segments)
+            if plan.keep:
+                self.kept.append(segments)
+        if plan.progress is not None:
+            plan.progress(self.engine.time, int(self.counts[0]))
+        return code
+
+    def _find_limit(self) -> Any:
+        return flow_limit(self.plan.problem, self.plan.p, log_alpha=self.plan.log_alpha)
+
+    def _limit_is_good(self) -> bool:
+        return self.limit.status is Status.CONVERGED
+
+    def _switch(self) -> None:
+        """From an explicit method to the implicit one."""
+        before, plan = self.engine, self.plan
+        assert isinstance(before, ExplicitEngine)
+        self.done = self.counts
+        self.engine = CollocationEngine(self.flow, plan.rtol, start=before.place)
+        self.methods.append((self.engine.name, before.time))
+
+    def _join(self) -> Status:
+        """What is left of the times has the limit as its value."""
+        self.joined = self.engine.time
+        times = self.record.grid if self.plan.times is not None else np.array([math.inf])
+        if times.size:
+            self.record.add(times, self._at_limit(times.size))
+        return Status.INTEGRATED
+
+    def _at_limit(self, T: int) -> Observed:
+        limit, p = self.limit, self.plan.p
+        u, v = np.empty_like(limit.psi), np.empty_like(limit.psi)
+        weights_of_slack(p, self.plan.log_alpha, limit.psi, limit.slack, u, v)
+        loss = np.full(T, 0.5 * limit.residual**2)
+        psi, u, v, dual = (np.tile(row, (T, 1)) for row in (limit.psi, u, v, limit.dual))
+        return Observed(psi, u, v, dual, loss)
+
+    def _stop(self, status: Status) -> Status:
+        """The path so far, and the last good state."""
+        time, seen = self.engine.state()
+        if time > self.record.last:
+            self.record.add(np.array([time]), seen)
+        return status
+
+    def result(self, status: Status) -> Trajectory:
+        """Everything, as it stands."""
+        m, N = self.flow.A.shape
+        t, seen = self.record.finish(m, N)
+        steps, rejections, evaluations, factorisations = self.counts.tolist()
+        stats = FlowStats(
+            steps, rejections, evaluations, factorisations, tuple(self.methods), self.joined
+        )
+        return Trajectory(t, seen, self.watcher.found(), stats, status, self.kept)
+
+
+def run(plan: Plan) -> Trajectory:
+    """Integrate, or stop between two pieces once `plan.stop` is set."""
+    with heard_between_pieces(plan.stop):
+        runner = _Runner(plan)
+        return runner.result(runner.run())

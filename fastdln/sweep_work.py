@@ -1,0 +1,144 @@
+"""The work on one piece of a sweep, in whichever thread or process it lands."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdln import _threads
+from fastdln.problem import Problem
+from fastdln.sweep_grid import Config
+from fastdln.sweep_plan import Layout, Piece
+from fastdln.sweep_quantities import ERROR, QUANTITIES, Point, Quantity
+
+__all__ = ["Cell", "PieceResult", "one_thread_each", "run_piece"]
+
+Cell = tuple[slice | int, ...]
+Values = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class PieceResult:
+    """Where in its chunk each batch belongs, the values, and what went wrong."""
+
+    cells: list[tuple[Cell, Values]]
+    failures: list[dict[str, Any]]
+    count: int  # configurations
+
+
+def run_piece(config: Config, layout: Layout, piece: Piece) -> PieceResult:
+    """Solve some batches of a grid that is one chunk (`Layout.part`), one after the other."""
+    quantity = QUANTITIES[piece.quantity]
+    problems = _Builder(config)
+    cells: list[tuple[Cell, Values]] = []
+    failures: list[dict[str, Any]] = []
+    whole = (0,) * len(layout.axes)
+    for where in layout.batches(whole, piece):
+        start = time.perf_counter()
+        values = _solve(quantity, config, where, problems, failures)
+        rows = len(values["status"])
+        values["seconds"] = np.full(rows, (time.perf_counter() - start) / rows)
+        cells.append((tuple(where.values()), values))
+    return PieceResult(cells, failures, sum(len(values["status"]) for _, values in cells))
+
+
+class _Builder:
+    """Problems of one piece: batches that follow each other often share theirs."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._last: tuple[Any, Problem | None] = (None, None)
+
+    def __call__(self, where: dict[str, Any]) -> Problem:
+        key = where["problem"], where.get("seed")
+        if key != self._last[0] or self._last[1] is None:
+            seeds = self._config.seed
+            seed = None if seeds is None else int(seeds[where["seed"]])
+            self._last = key, self._config.problems[where["problem"]].build(seed)
+        assert self._last[1] is not None
+        return self._last[1]
+
+
+def _solve(
+    quantity: Quantity, config: Config, where: dict[str, Any], problems: _Builder,
+    failures: list[dict[str, Any]],
+) -> Values:  # fmt: skip
+    """Values of one batch. An error in it is taken to the configuration that causes it."""
+    block = where.get("size", slice(0, 1))
+    try:
+        with np.errstate(all="ignore"):
+            return quantity.solve(_point(config, where, problems, block))
+    except MemoryError:
+        raise
+    except Exception as error:
+        if block.stop - block.start == 1:
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            place = {axis: k for axis, k in where.items() if axis != "size"}
+            place |= {"size": block.start} if "size" in where else {}
+            failures.append({"quantity": quantity.name, "index": place, "message": message})
+            return {"status": np.array([ERROR], np.int8)}
+    parts = [
+        _solve(quantity, config, {**where, "size": slice(k, k + 1)}, problems, failures)
+        for k in range(block.start, block.stop)
+    ]
+    return _joined(parts)
+
+
+def _joined(parts: list[Values]) -> Values:
+    """Rows of single configurations as one batch; NaN or -1 where one has no values."""
+    names = max(parts, key=len)
+    out: Values = {}
+    for name, like in names.items():
+        empty = np.full_like(like, np.nan if like.dtype.kind == "f" else -1)
+        out[name] = np.concatenate([part.get(name, empty) for part in parts])
+    return out
+
+
+def _point(config: Config, where: dict[str, Any], problems: _Builder, block: slice) -> Point:
+    step = math.nan if config.step_size is None else config.step_size[where.get("step_size", 0)]
+    return Point(
+        problem=problems(where),
+        p=float(config.p[where["p"]]),
+        block=block,
+        step_size=float(step),
+        config=config,
+    )
+
+
+_lock = threading.Lock()
+_inside = 0
+_restore: Any = None
+_controller: Any = None
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """BLAS at one thread while any piece of this process is at work, and restored after.
+
+    The sweep has a thread for every core already; and sums of BLAS may change with the
+    number of its threads.
+    """
+    global _inside, _restore, _controller
+    from threadpoolctl import ThreadpoolController
+
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _controller = _controller or ThreadpoolController()
+            _restore = _controller.limit(limits=1)
+    try:
+        with _threads.single():
+            yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _restore.restore_original_limits()

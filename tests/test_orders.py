@@ -1,0 +1,108 @@
+"""The order in which each method converges, by regression over halved steps."""
+
+import itertools
+
+import naive_flow
+import numpy as np
+import pytest
+
+from fastdln import datasets
+from fastdln._flow_run import flow_of
+from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
+from fastdln.kernels.runge_kutta import evaluate_segments, explicit_piece, first_step
+from fastdln.kernels.runge_kutta_tables import DOP853, TSIT5, alternating_basis
+
+PAIRS = {"tsit5": TSIT5, "dop853": DOP853}
+NONE = np.empty(0)
+
+
+def fixed_steps(name, form, p, alpha, h, count, theta=1.0):
+    """x after `count` steps of h; with theta < 1 the interpolant inside the last one."""
+    problem, pair = datasets.random(), PAIRS[name]
+    flow = flow_of(problem, p, np.log(alpha))
+    N = problem.N
+    x = np.zeros(problem.m) if form == DUAL else np.concatenate([np.full(2 * N, alpha), [0, 0, 0]])
+    rounding, k = np.zeros_like(x), np.empty_like(x)
+    first_step(form, flow, x, 1e-8, pair.order, k)
+    state, counts = np.zeros(4), np.zeros(4, np.int64)
+    seg_t, seg_x = np.empty((1, 3)), np.empty((1, x.size))
+    seg_F = np.empty((1, pair.dense.shape[0], x.size))
+    for _ in range(count):
+        state[1] = h
+        explicit_piece(
+            form, flow, pair.order, pair.a, pair.error, pair.dense, pair.stages, 1e100, np.inf,
+            NONE, True, NONE, False, 1, x, rounding, k, state, counts, seg_t, seg_x, seg_F,
+        )  # fmt: skip
+    assert counts[0] == count
+    out = np.empty((1, x.size))
+    evaluate_segments(seg_t, seg_x, seg_F, np.array([(count - 1 + theta) * h]), out)
+    if theta == 1.0:
+        np.testing.assert_allclose(out[0], x, rtol=1e-13, atol=1e-15)
+    return out[0]
+
+
+def slope(h, errors):
+    return float(np.polyfit(np.log(h), np.log(errors), 1)[0])
+
+
+@pytest.mark.parametrize("form", [DUAL, WEIGHTS], ids=["dual", "weights"])
+@pytest.mark.parametrize("p", [2.0, 3.0])
+@pytest.mark.parametrize(("name", "order"), [("tsit5", 5), ("dop853", 8)])
+def test_order_of_the_step(name, order, p, form):
+    end = 0.5 if p == 2.0 else 1.0
+    counts = np.array([4, 6, 8, 12, 16]) if order == 8 else np.array([16, 24, 32, 48, 64])
+    exact = fixed_steps("dop853", form, p, 0.5, end / 128, 128)
+    errors = [
+        np.max(np.abs(fixed_steps(name, form, p, 0.5, end / count, count) - exact))
+        for count in counts.tolist()
+    ]
+    assert order - 0.4 < slope(end / counts, errors) < order + 1.0
+
+
+@pytest.mark.parametrize(("name", "order"), [("tsit5", 4), ("dop853", 7)])
+@pytest.mark.parametrize("theta", [0.3, 0.77])
+def test_order_inside_a_step(name, order, theta):
+    """One step: the interpolant of order q errs by h^(q+1)."""
+    lengths = np.array([0.04, 0.06, 0.08, 0.12]) * (1.0 if order == 7 else 0.1)
+    errors = [
+        np.max(
+            np.abs(
+                fixed_steps(name, DUAL, 2.0, 0.5, h, 1, theta)
+                - fixed_steps("dop853", DUAL, 2.0, 0.5, h * theta / 16, 16)
+            )
+        )
+        for h in lengths.tolist()
+    ]
+    assert order + 0.6 < slope(lengths, errors) < order + 2.0
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_kernel_steps_as_its_naive_twin(name):
+    problem, p, alpha, h = datasets.random(), 3.0, 0.5, 0.05
+    pair = PAIRS[name]
+    state = np.full(2 * problem.N, alpha)
+    for _ in range(3):
+        state, _ = naive_flow.runge_kutta_step(
+            lambda x: naive_flow.weights_derivative(problem.A, problem.y, p, x),
+            pair.a, pair.stages, state, h,
+        )  # fmt: skip
+    compiled = fixed_steps(name, WEIGHTS, p, alpha, h, 3)
+    np.testing.assert_allclose(compiled[: state.size], state, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_tables_satisfy_the_quadrature_and_tree_conditions(name):
+    pair = PAIRS[name]
+    stages, order = pair.stages, pair.order
+    a = pair.a[:stages, :stages]
+    b, c = a[-1], a.sum(axis=1)
+    for k in range(order):
+        assert b @ c**k == pytest.approx(1 / (k + 1), abs=2e-14)
+    for k, l in itertools.product(range(order), range(1, order)):
+        if k + l + 2 <= order:  # the bushy tree with one branch: b c^k A c^l
+            assert b @ (c**k * (a @ c**l)) == pytest.approx(1 / ((l + 1) * (k + l + 2)), abs=2e-14)
+
+
+def test_alternating_basis_vanishes_at_the_start_and_all_but_one_at_the_end():
+    basis = alternating_basis(7)
+    np.testing.assert_allclose(basis.sum(axis=1), [1, 0, 0, 0, 0, 0, 0], atol=1e-15)

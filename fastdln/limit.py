@@ -37,7 +37,8 @@ def flow_limit(
     Parameters
     ----------
     problem : Problem
-        A and y.
+        A and y. An A too large for a dense copy is used by its products only: then
+        `Status.RESIDUAL` is the best there is, without an error bound or a minimiser.
     p : float
         Depth, at least 2, not necessarily an integer.
     alpha : float or array_like, shape (T,), optional
@@ -45,7 +46,7 @@ def flow_limit(
     log_alpha : float or array_like, shape (T,), optional
         Its natural logarithm instead, for alphas that underflow.
     max_iterations : int, optional
-        Limit on the m x m factorisations between two values of alpha.
+        Limit on the m x m factorisations (or systems solved) between two values of alpha.
 
     Returns
     -------
@@ -80,6 +81,8 @@ def flow_limit(
     limit = check_count("max_iterations", max_iterations, 1)
     scalar = log_eps.ndim == 0
     log_eps, log_eps_low = np.atleast_1d(log_eps), np.atleast_1d(log_eps_low)
+    if problem.large:
+        return _by_products(problem, depth, log_eps, log_eps_low, scalar, limit)
     constraints = problem._constraints if problem.rank > 0 else None
     if constraints is None or not np.any(constraints.y):
         return _trivial(problem, log_eps, scalar)
@@ -132,7 +135,7 @@ def _wrap(
         psi=psi,
         log_abs_psi=curve.log_abs[pick] + np.log(scale),
         dual=curve.dual[pick] / constraints.row_scale,
-        slack=curve.slack[pick],
+        slack=curve.slack[pick] - (np.log(scale) if p == 2.0 else 0.0),
         log_eps=_plain(log_eps, scalar),
         residual=_plain(curve.residual[back] * scale, scalar),
         error_bound=_plain(curve.bound[back], scalar),
@@ -142,6 +145,52 @@ def _wrap(
         _minimizer=minimizer,
         _deviation=deviation,
     )
+
+
+def _by_products(
+    problem: Problem, p: float, log_eps: Array, log_eps_low: Array, scalar: bool, limit: int
+) -> FlowLimit:
+    """The limit where A is too large to be a dense array."""
+    from fastdln._matrix_free import follow_products  # loads scipy.linalg, rarely needed
+
+    matrix = problem._matrix
+    assert matrix is not None
+    if not np.any(problem.y):
+        return _trivial(problem, log_eps, scalar)
+    order = np.argsort(-log_eps, kind="stable")
+    scale = 2.0 ** float(np.frexp(np.max(np.abs(problem.y)))[1])
+    high, low = _two_sum(-log_eps[order], np.log(scale))
+    answers = follow_products(
+        matrix, problem.y / scale, p, high, low - log_eps_low[order], limit
+    )  # fmt: skip
+    back = np.empty_like(order)
+    back[order] = np.arange(order.size)
+    pick: Any = int(back[0]) if scalar else back
+
+    def of(name: str) -> NDArray[Any]:
+        return np.array([getattr(answer, name) for answer in answers])
+
+    return FlowLimit(
+        psi=of("psi")[pick] * scale,
+        log_abs_psi=of("log_abs")[pick] + np.log(scale),
+        dual=of("dual")[pick],
+        slack=of("slack")[pick] - (np.log(scale) if p == 2.0 else 0.0),
+        log_eps=_plain(log_eps, scalar),
+        residual=_plain(of("residual")[back] * scale, scalar),
+        error_bound=_plain(np.full(order.size, np.inf), scalar),
+        iterations=_plain(of("corrections")[back], scalar),
+        factorisations=_plain(of("systems")[back], scalar),
+        status=_plain(np.array([_PRODUCTS[a.code] for a in answers], dtype=object)[back], scalar),
+        _minimizer=lambda: _undecided(problem.N, problem.m),
+        _deviation=lambda: (
+            np.full((order.size, problem.N), np.nan)[pick],
+            np.zeros(order.size)[pick],
+        ),
+    )
+
+
+# by the codes of `_matrix_free`
+_PRODUCTS = (Status.RESIDUAL, Status.INACCURATE, Status.ITERATION_LIMIT, Status.BREAKDOWN)
 
 
 def _plain(values: NDArray[Any], scalar: bool) -> Any:

@@ -29,6 +29,10 @@ class Status(Enum):
     CONVERGED = (
         "Converged: psi is right to the relative error in error_bound, coordinate by coordinate."
     )
+    RESIDUAL = (
+        "Solved to the residual in residual: A is known by its products alone, so that no bound "
+        "on the error of single coordinates can be given."
+    )
     INACCURATE = (
         "Not converged: Newton's method stalled above rounding; psi is its last iterate and "
         "residual says how far A psi is from y."

@@ -1,8 +1,9 @@
 """A matrix known by its products: sparse, matrix-free, or read in blocks of columns.
 
 A `Matrix` has ``matvec`` (A x), ``rmatvec`` (A^T l) and ``columns``; where
-``has_gram`` it also forms A diag(d) A^T. What solvers keep beside it has size m + N, or
-m x m: A itself may be a file larger than memory.
+``has_gram`` it also gives pieces of its columns, from which A diag(d) A^T is added up.
+What solvers keep beside it has size m + N, or m x m: A itself may be a file larger than
+memory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.linear import weighted_gram
 from fastdln.kernels.sparse_products import matvec_dd_columns, rmatvec_dd_columns
 
@@ -23,8 +25,82 @@ __all__ = ["Blocks", "Matrix", "Products", "Sparse", "as_matrix"]
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-_BLOCK_BYTES = 1 << 25  # of A held at a time
+_BLOCK_BYTES = 1 << 23  # of A in one piece; a few pieces are held at a time
 _DOT_TOLERANCE = 1e4  # of the dot test, in units of the last place
+
+
+class DensePiece:
+    """Some columns of A as an array."""
+
+    def __init__(self, block: Array) -> None:
+        self.block, self.width = block, block.shape[1]
+
+    def rmatvec(self, dual: Array) -> Array:
+        """A^T dual."""
+        out: Array = dual @ self.block
+        return out
+
+    def rmatvec_dd(self, hi: Array, lo: Array) -> tuple[Array, Array]:
+        """A^T (hi + lo) as a double-double pair."""
+        out_hi, out_lo = np.empty(self.width), np.empty(self.width)
+        rmatvec_dd(self.block, hi, lo, out_hi, out_lo)
+        return out_hi, out_lo
+
+    def matvec_dd(self, x: Array) -> tuple[Array, Array]:
+        """A x as a double-double pair."""
+        hi, lo = np.empty(self.block.shape[0]), np.empty(self.block.shape[0])
+        matvec_dd(self.block, x, np.zeros(self.width), hi, lo)
+        return hi, lo
+
+    def gram(self, d: Array) -> Array:
+        """A diag(d) A^T."""
+        m = self.block.shape[0]
+        out = np.empty((m, m))
+        weighted_gram(self.block, d, out)
+        return out
+
+    def absolute(self) -> Any:
+        """abs(A)."""
+        return np.abs(self.block)
+
+
+class SparsePiece:
+    """Some columns of A in compressed columns."""
+
+    def __init__(self, csc: Any) -> None:
+        self._csc, self.width = csc, csc.shape[1]
+
+    def rmatvec(self, dual: Array) -> Array:
+        """A^T dual."""
+        out: Array = self._csc.T @ dual
+        return out
+
+    def rmatvec_dd(self, hi: Array, lo: Array) -> tuple[Array, Array]:
+        """A^T (hi + lo) as a double-double pair."""
+        out_hi, out_lo, csc = np.empty(self.width), np.empty(self.width), self._csc
+        rmatvec_dd_columns(csc.indptr, csc.indices, csc.data, hi, lo, out_hi, out_lo)
+        return out_hi, out_lo
+
+    def matvec_dd(self, x: Array) -> tuple[Array, Array]:
+        """A x as a double-double pair."""
+        csc = self._csc
+        hi, lo = np.zeros(csc.shape[0]), np.zeros(csc.shape[0])
+        matvec_dd_columns(csc.indptr, csc.indices, csc.data, x, hi, lo)
+        return hi, lo
+
+    def gram(self, d: Array) -> Array:
+        """A diag(d) A^T."""
+        scaled = self._csc.copy()
+        scaled.data *= np.repeat(d, np.diff(scaled.indptr))
+        out: Array = (scaled @ self._csc.T).toarray()
+        return out
+
+    def absolute(self) -> Any:
+        """abs(A)."""
+        return abs(self._csc)
+
+
+Piece = DensePiece | SparsePiece
 
 
 class Matrix:
@@ -33,7 +109,7 @@ class Matrix:
     A subclass has `matvec`, `rmatvec` and `columns`; the rest here is made of these.
     """
 
-    has_gram = False  # whether `gram` costs a pass over A, not m products
+    has_gram = False  # whether it gives pieces of its columns, and A D A^T in one pass
     shape: tuple[int, int]
     given: Any  # what the caller called A
 
@@ -55,15 +131,13 @@ class Matrix:
             unit[j] = 0.0
         return out
 
-    def gram(self, d: Array) -> Array:
-        """A diag(d) A^T, shape (m, m)."""
-        m = self.shape[0]
-        out, unit = np.empty((m, m)), np.zeros(m)
-        for i in range(m):
-            unit[i] = 1.0
-            out[i] = self.matvec(d * self.rmatvec(unit))
-            unit[i] = 0.0
-        return 0.5 * (out + out.T)
+    def cuts(self) -> list[tuple[int, int]]:
+        """First and last column of each piece; only where `has_gram`."""
+        raise NotImplementedError
+
+    def piece(self, lo: int, hi: int) -> Piece:
+        """Columns lo to hi; only where `has_gram`."""
+        raise NotImplementedError
 
     def squares(self) -> Array:
         """Squared lengths of the columns, shape (N,); only where `has_gram`."""
@@ -117,30 +191,17 @@ class Sparse(Matrix):
         out: Array = self._transpose @ dual
         return out
 
-    def matvec_dd(self, x: Array) -> tuple[Array, Array]:
-        """A x as a double-double pair."""
-        hi, lo = np.zeros(self.shape[0]), np.zeros(self.shape[0])
-        csc = self._csc
-        matvec_dd_columns(csc.indptr, csc.indices, csc.data, x, hi, lo)
-        return hi, lo
+    def cuts(self) -> list[tuple[int, int]]:
+        """First and last column of each piece."""
+        return _cuts(self.shape[1], 1 << 16)
 
-    def rmatvec_dd(self, hi: Array, lo: Array) -> tuple[Array, Array]:
-        """A^T (hi + lo) as a double-double pair."""
-        out_hi, out_lo = np.empty(self.shape[1]), np.empty(self.shape[1])
-        csc = self._csc
-        rmatvec_dd_columns(csc.indptr, csc.indices, csc.data, hi, lo, out_hi, out_lo)
-        return out_hi, out_lo
+    def piece(self, lo: int, hi: int) -> SparsePiece:
+        """Columns lo to hi."""
+        return SparsePiece(self._csc[:, lo:hi])
 
     def columns(self, index: Indices) -> Array:
         """A[:, index]."""
         return np.ascontiguousarray(self._csc[:, index].toarray())
-
-    def gram(self, d: Array) -> Array:
-        """A diag(d) A^T."""
-        scaled = self._csc.copy()
-        scaled.data *= np.repeat(d, np.diff(self._csc.indptr))
-        out: Array = (scaled @ self._transpose).toarray()
-        return out
 
     def squares(self) -> Array:
         """Squared lengths of the columns."""
@@ -214,8 +275,8 @@ class Products(Matrix):
 class Blocks(Matrix):
     """An array that gives blocks of its columns: a np.memmap, or a dask array.
 
-    At most a few times 32 MB of A are in memory at a time; what comes of a block is a
-    vector or an m x m matrix.
+    A few blocks of 8 MB are in memory at a time; what comes of one is a vector or an
+    m x m matrix, and these are added up in a fixed order.
     """
 
     has_gram = True
@@ -223,19 +284,28 @@ class Blocks(Matrix):
     def __init__(self, A: Any) -> None:
         self.given, self.shape = A, _checked_shape(A)
         _check_real(A.dtype)
-        for start, block in self.blocks():
-            if not np.isfinite(block).all():
-                i, j = (int(k) for k in np.argwhere(~np.isfinite(block))[0])
-                raise ValueError(f"A must be finite, got {block[i, j]} at index [{i}, {start + j}]")
+        for start, piece in self.pieces():
+            finite = np.isfinite(piece.block)
+            if not finite.all():
+                i, j = (int(k) for k in np.argwhere(~finite)[0])
+                value = piece.block[i, j]
+                raise ValueError(f"A must be finite, got {value} at index [{i}, {start + j}]")
 
-    def blocks(self) -> Iterator[tuple[int, Array]]:
-        """Pairs (first column, A[:, first:first + width]), the latter row-major."""
+    def cuts(self) -> list[tuple[int, int]]:
+        """First and last column of each block."""
         m, N = self.shape
-        width = max(64, _BLOCK_BYTES // (8 * m) // 64 * 64)
-        for start in range(0, N, width):
-            part = np.asarray(self.given[:, start : start + width])
-            yield start, np.ascontiguousarray(part, dtype=np.float64)
-            self._release()
+        return _cuts(N, _BLOCK_BYTES // (8 * m))
+
+    def piece(self, lo: int, hi: int) -> DensePiece:
+        """Columns lo to hi."""
+        block = np.array(self.given[:, lo:hi], dtype=np.float64, order="C")
+        self._release()
+        return DensePiece(block)
+
+    def pieces(self) -> Iterator[tuple[int, DensePiece]]:
+        """The blocks, each with the index of its first column."""
+        for lo, hi in self.cuts():
+            yield lo, self.piece(lo, hi)
 
     def _release(self) -> None:
         """Let go of the pages of a shared file mapping: else they count as memory in use."""
@@ -244,51 +314,40 @@ class Blocks(Matrix):
             mapping.madvise(mmap.MADV_DONTNEED)
 
     def matvec(self, x: Array) -> Array:
-        """A x, block by block."""
+        """A x."""
         out = np.zeros(self.shape[0])
-        for start, block in self.blocks():
-            out += block @ x[start : start + block.shape[1]]
+        for start, piece in self.pieces():
+            out += piece.block @ x[start : start + piece.width]
         return out
 
     def rmatvec(self, dual: Array) -> Array:
         """A^T dual."""
         out = np.empty(self.shape[1])
-        for start, block in self.blocks():
-            out[start : start + block.shape[1]] = dual @ block
+        for start, piece in self.pieces():
+            out[start : start + piece.width] = dual @ piece.block
         return out
 
     def columns(self, index: Indices) -> Array:
         """A[:, index]."""
-        order = np.argsort(index, kind="stable")
-        out, m = np.empty((self.shape[0], index.size)), self.shape[0]
-        width = max(1, _BLOCK_BYTES // (8 * m))
-        for lo in range(0, index.size, width):
-            some = order[lo : lo + width]
-            out[:, some] = np.asarray(self.given[:, index[some]])
+        out = np.empty((self.shape[0], index.size))
+        order = np.argsort(index, kind="stable")  # dask and files like ascending ones
+        for lo, hi in _cuts(index.size, _BLOCK_BYTES // (8 * self.shape[0])):
+            out[:, order[lo:hi]] = np.asarray(self.given[:, index[order[lo:hi]]])
             self._release()
-        return out
-
-    def gram(self, d: Array) -> Array:
-        """A diag(d) A^T."""
-        m = self.shape[0]
-        out, part = np.zeros((m, m)), np.empty((m, m))
-        for start, block in self.blocks():
-            weighted_gram(block, d[start : start + block.shape[1]], part)
-            out += part
         return out
 
     def squares(self) -> Array:
         """Squared lengths of the columns."""
         out = np.empty(self.shape[1])
-        for start, block in self.blocks():
-            out[start : start + block.shape[1]] = np.einsum("ij,ij->j", block, block)
+        for start, piece in self.pieces():
+            out[start : start + piece.width] = np.einsum("ij,ij->j", piece.block, piece.block)
         return out
 
     def row_squares(self) -> Array:
         """Squared lengths of the rows."""
         out = np.zeros(self.shape[0])
-        for _, block in self.blocks():
-            out += np.einsum("ij,ij->i", block, block)
+        for _, piece in self.pieces():
+            out += np.einsum("ij,ij->i", piece.block, piece.block)
         return out
 
     def dense(self) -> Array:
@@ -312,6 +371,11 @@ def as_matrix(A: Any, budget: int) -> Matrix | None:
     if lazy and len(A.shape) == 2 and 8 * A.shape[0] * A.shape[1] > budget:
         return Blocks(A)
     return None
+
+
+def _cuts(size: int, width: int) -> list[tuple[int, int]]:
+    width = max(64, width // 64 * 64)
+    return [(lo, min(lo + width, size)) for lo in range(0, size, width)]
 
 
 def _checked_shape(A: Any) -> tuple[int, int]:

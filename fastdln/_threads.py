@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from numba import config
 
-__all__ = ["PARALLEL_FROM", "run_chunks", "thread_count"]
+__all__ = ["PARALLEL_FROM", "in_order", "run_chunks", "thread_count"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than it saves
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
@@ -60,3 +65,25 @@ def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]
     return min(_pool(threads).map(work, cuts[:-1], cuts[1:])) < 0
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``work(item)`` for each item, on all cores; results come in the order of the items.
+
+    Never more than two items a thread are under way or waiting to be taken.
+    """
+    threads = thread_count()
+    if threads == 1:
+        yield from map(work, items)
+        return
+    pool, waiting = _pool(threads), deque[Future[R]]()
+    try:
+        for item in items:
+            if len(waiting) >= 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(work, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # after an error or Ctrl-C nothing is left to run
+        for future in waiting:
+            future.cancel()

@@ -151,7 +151,9 @@ def _by_products(
     problem: Problem, p: float, log_eps: Array, log_eps_low: Array, scalar: bool, limit: int
 ) -> FlowLimit:
     """The limit where A is too large to be a dense array."""
-    from fastdln._matrix_free import follow_products  # loads scipy.linalg, rarely needed
+    # these load scipy.linalg, and are rarely needed
+    from fastdln._matrix_free import follow_products
+    from fastdln._matrix_free_gram import MOST_ROWS, follow_pieces
 
     matrix = problem._matrix
     assert matrix is not None
@@ -160,33 +162,58 @@ def _by_products(
     order = np.argsort(-log_eps, kind="stable")
     scale = 2.0 ** float(np.frexp(np.max(np.abs(problem.y)))[1])
     high, low = _two_sum(-log_eps[order], np.log(scale))
-    answers = follow_products(
-        matrix, problem.y / scale, p, high, low - log_eps_low[order], limit
-    )  # fmt: skip
+    y, low, bounds = problem.y / scale, low - log_eps_low[order], np.full(order.size, np.inf)
+    if matrix.has_gram and problem.m <= MOST_ROWS:
+        answers, bounds = follow_pieces(matrix, y, p, high, low, limit, _of_columns)
+    else:
+        answers = follow_products(matrix, y, p, high, low, limit)
     back = np.empty_like(order)
     back[order] = np.arange(order.size)
     pick: Any = int(back[0]) if scalar else back
 
-    def of(name: str) -> NDArray[Any]:
-        return np.array([getattr(answer, name) for answer in answers])
+    def of(name: str, factor: float = 1.0, shift: float = 0.0) -> NDArray[Any]:
+        if scalar:  # of size N: one copy is enough
+            values = getattr(answers[0], name)
+        else:
+            values = np.array([getattr(answers[k], name) for k in back])
+        if factor != 1.0:
+            values *= factor
+        if shift != 0.0:
+            values += shift
+        return np.asarray(values)
 
+    statuses = [
+        Status.CONVERGED if np.isfinite(bounds[k]) else _PRODUCTS[answers[k].code] for k in back
+    ]
+    log_scale = float(np.log(scale))
     return FlowLimit(
-        psi=of("psi")[pick] * scale,
-        log_abs_psi=of("log_abs")[pick] + np.log(scale),
-        dual=of("dual")[pick],
-        slack=of("slack")[pick] - (np.log(scale) if p == 2.0 else 0.0),
+        psi=of("psi", factor=scale),
+        log_abs_psi=of("log_abs", shift=log_scale),
+        dual=of("dual"),
+        slack=of("slack", shift=-log_scale if p == 2.0 else 0.0),
         log_eps=_plain(log_eps, scalar),
-        residual=_plain(of("residual")[back] * scale, scalar),
-        error_bound=_plain(np.full(order.size, np.inf), scalar),
-        iterations=_plain(of("corrections")[back], scalar),
-        factorisations=_plain(of("systems")[back], scalar),
-        status=_plain(np.array([_PRODUCTS[a.code] for a in answers], dtype=object)[back], scalar),
+        residual=_plain(np.array([a.residual for a in answers])[back] * scale, scalar),
+        error_bound=_plain(bounds[back], scalar),
+        iterations=_plain(np.array([a.corrections for a in answers])[back], scalar),
+        factorisations=_plain(np.array([a.systems for a in answers])[back], scalar),
+        status=_plain(np.array(statuses, dtype=object), scalar),
         _minimizer=lambda: _undecided(problem.N, problem.m),
         _deviation=lambda: (
             np.full((order.size, problem.N), np.nan)[pick],
             np.zeros(order.size)[pick],
         ),
     )
+
+
+def _of_columns(
+    A: Array, y: Array, p: float, log_alpha: float
+) -> tuple[Array, Array, Array] | None:
+    """The limit of a dense problem, if its rows are independent."""
+    problem = Problem(A, y)
+    if problem.rank < problem.m:
+        return None
+    limit = flow_limit(problem, p, log_alpha=log_alpha)
+    return limit.psi, limit.slack, limit.dual
 
 
 # by the codes of `_matrix_free`

@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _BLOCK_BYTES = 1 << 23  # of A in one piece; a few pieces are held at a time
+_SCATTERED = 1024  # entries read here and there at a time: each may map 64 kB of a file
 _DOT_TOLERANCE = 1e4  # of the dot test, in units of the last place
 
 
@@ -331,8 +332,11 @@ class Blocks(Matrix):
         """A[:, index]."""
         out = np.empty((self.shape[0], index.size))
         order = np.argsort(index, kind="stable")  # dask and files like ascending ones
-        for lo, hi in _cuts(index.size, _BLOCK_BYTES // (8 * self.shape[0])):
-            out[:, order[lo:hi]] = np.asarray(self.given[:, index[order[lo:hi]]])
+        mapped = getattr(self.given, "_mmap", None) is not None
+        some = max(1, _SCATTERED // self.shape[0]) if mapped else max(1, index.size)
+        for lo in range(0, index.size, some):
+            chosen = order[lo : lo + some]
+            out[:, chosen] = np.asarray(self.given[:, index[chosen]])
             self._release()
         return out
 

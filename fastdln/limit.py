@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastdln._check import check_count, check_depth, check_scale
+from fastdln._check import check_count, check_depth
 from fastdln._solver import NEAR_TWO, Curve, deviations, locate_face, solve_curve
+from fastdln._targets import Targets, check_targets
+from fastdln._threads import in_order, thread_count
 from fastdln.kernels.path import FAILED, LIMIT
 from fastdln.minimizer import _undecided, _zero, from_face
 from fastdln.problem import Constraints, Problem, check_problem
@@ -18,7 +23,10 @@ __all__ = ["flow_limit"]
 
 Array = NDArray[np.float64]
 
+_TOGETHER = 64  # problems of a batch that one thread solves in a row
 
+
+@overload
 def flow_limit(
     problem: Problem,
     p: float,
@@ -26,7 +34,24 @@ def flow_limit(
     *,
     log_alpha: ArrayLike | None = None,
     max_iterations: int = 400,
-) -> FlowLimit:
+) -> FlowLimit: ...
+@overload
+def flow_limit(
+    problem: Sequence[Problem],
+    p: float,
+    alpha: ArrayLike | None = None,
+    *,
+    log_alpha: ArrayLike | None = None,
+    max_iterations: int = 400,
+) -> list[FlowLimit]: ...
+def flow_limit(
+    problem: Problem | Sequence[Problem],
+    p: float,
+    alpha: ArrayLike | None = None,
+    *,
+    log_alpha: ArrayLike | None = None,
+    max_iterations: int = 400,
+) -> FlowLimit | list[FlowLimit]:
     """Limit of gradient flow from initialisation alpha, as t -> infinity.
 
     psi = argmin of sum q_p(psi_i / eps) over A psi = y, with eps = alpha^p
@@ -36,8 +61,10 @@ def flow_limit(
 
     Parameters
     ----------
-    problem : Problem
-        A and y. An A too large for a dense copy is used by its products only: then
+    problem : Problem, or list of them
+        A and y. A list is solved on all cores, each problem as if it were alone; see
+        `Problem.with_y` for many y and one A. Where a dense copy of A is out of the
+        question it is used piece by piece, or by its products alone; then
         `Status.RESIDUAL` is the best there is, without an error bound or a minimiser.
     p : float
         Depth, at least 2, not necessarily an integer.
@@ -50,7 +77,7 @@ def flow_limit(
 
     Returns
     -------
-    FlowLimit
+    FlowLimit, or list of them
         psi with an error bound, its logarithm, dual, slack; the minimiser it tends to and
         the deviation from it are computed when first asked for.
 
@@ -75,40 +102,66 @@ def flow_limit(
     >>> print(f"{limit.deviation_norm:.6e}")
     1.345166e-237
     """
-    check_problem(problem)
+    several = isinstance(problem, Sequence)
+    given = problem if isinstance(problem, Sequence) else [problem]
+    problems = [check_problem(one) for one in given]
     depth = check_depth(p)
-    log_eps, log_eps_low = check_scale(alpha, log_alpha, depth)
+    targets = check_targets(alpha, log_alpha, depth)
     limit = check_count("max_iterations", max_iterations, 1)
-    scalar = log_eps.ndim == 0
-    log_eps, log_eps_low = np.atleast_1d(log_eps), np.atleast_1d(log_eps_low)
+    if several:
+        return _batch(problems, depth, targets, limit)
+    return _limit(problems[0], depth, targets, limit)
+
+
+def _batch(problems: list[Problem], p: float, targets: Targets, limit: int) -> list[FlowLimit]:
+    """One limit after another, on all cores; some at a time, for starting a task has its price."""
+    size = max(1, min(_TOGETHER, len(problems) // (4 * thread_count())))
+    parts = [problems[k : k + size] for k in range(0, len(problems), size)]
+    stopped = threading.Event()
+
+    def solve(part: list[Problem]) -> list[FlowLimit]:
+        return [_limit(problem, p, targets, limit) for problem in part if not stopped.is_set()]
+
+    try:
+        return [one for part in in_order(solve, parts) for one in part]
+    finally:  # after Ctrl-C no thread goes on to a next problem
+        stopped.set()
+
+
+def _limit(problem: Problem, p: float, targets: Targets, limit: int) -> FlowLimit:
+    """The limit of one problem, everything checked."""
     if problem.large:
-        return _by_products(problem, depth, log_eps, log_eps_low, scalar, limit)
+        if not problem.y.any():
+            return _trivial(problem, targets)
+        from fastdln._matrix_free_limit import limit_by_products  # loads scipy.linalg
+
+        return limit_by_products(problem, p, targets, limit, _of_columns)
     constraints = problem._constraints if problem.rank > 0 else None
-    if constraints is None or not np.any(constraints.y):
-        return _trivial(problem, log_eps, scalar)
-    order = np.argsort(-log_eps, kind="stable")
+    if constraints is None or not constraints.y.any():
+        return _trivial(problem, targets)
     # psi' = psi / scale is the limit for eps' = eps / scale
-    shift = np.log(constraints.scale)
-    high, low = _two_sum(-log_eps[order], shift)
-    curve = solve_curve(constraints, depth, high, low - log_eps_low[order], limit)
-    back = np.empty_like(order)
-    back[order] = np.arange(order.size)
-    return _wrap(constraints, depth, curve, log_eps, back, scalar, limit)
+    high, low = targets.shifted(math.log(constraints.scale))
+    curve = solve_curve(constraints, p, high, low, limit)
+    return _wrap(constraints, p, curve, targets, limit)
 
 
-def _two_sum(a: Array, b: float) -> tuple[Array, Array]:
-    s = a + b
-    z = s - a
-    return s, (a - (s - z)) + (b - z)
+def _of_columns(
+    A: Array, y: Array, p: float, log_alpha: float
+) -> tuple[Array, Array, Array] | None:
+    """The limit of a dense problem, if its rows are independent."""
+    problem = Problem(A, y)
+    if problem.rank < problem.m:
+        return None
+    limit = flow_limit(problem, p, log_alpha=log_alpha)
+    return limit.psi, limit.slack, limit.dual
 
 
 def _wrap(
-    constraints: Constraints, p: float, curve: Curve, log_eps: Array,
-    back: NDArray[np.intp], scalar: bool, limit: int,
-) -> FlowLimit:  # fmt: skip
+    constraints: Constraints, p: float, curve: Curve, targets: Targets, limit: int
+) -> FlowLimit:
     """The public result: in the caller's order, units and shape."""
-    pick: Any = int(back[0]) if scalar else back
-    scale = constraints.scale
+    pick, plain = targets.pick, targets.plain
+    scale, shift = constraints.scale, math.log(constraints.scale)
     face: list[Any] = []
 
     def the_face() -> Any:
@@ -127,101 +180,28 @@ def _wrap(
         if found is None:
             return np.full_like(curve.psi, np.nan)[pick], np.zeros_like(curve.L)[pick]
         scaled, unit = deviations(constraints, p, found, curve)
-        return scaled[pick], unit[pick] + np.log(scale)
+        return scaled[pick], unit[pick] + shift
 
-    with np.errstate(under="ignore"):
-        psi = curve.psi[pick] * scale
+    psi, log_abs, slack = curve.psi[pick], curve.log_abs[pick], curve.slack[pick]
+    residual = curve.residual
+    if scale != 1.0:
+        with np.errstate(under="ignore"):
+            psi, log_abs, residual = psi * scale, log_abs + shift, residual * scale
+        slack = slack - shift if p == 2.0 else slack
     return FlowLimit(
         psi=psi,
-        log_abs_psi=curve.log_abs[pick] + np.log(scale),
+        log_abs_psi=log_abs,
         dual=curve.dual[pick] / constraints.row_scale,
-        slack=curve.slack[pick] - (np.log(scale) if p == 2.0 else 0.0),
-        log_eps=_plain(log_eps, scalar),
-        residual=_plain(curve.residual[back] * scale, scalar),
-        error_bound=_plain(curve.bound[back], scalar),
-        iterations=_plain(curve.work[back, 1], scalar),
-        factorisations=_plain(curve.work[back, 0], scalar),
-        status=_plain(_statuses(curve)[back], scalar),
+        slack=slack,
+        log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
+        residual=plain(residual),
+        error_bound=plain(curve.bound),
+        iterations=plain(curve.work[:, 1]),
+        factorisations=plain(curve.work[:, 0]),
+        status=plain(_statuses(curve)),
         _minimizer=minimizer,
         _deviation=deviation,
     )
-
-
-def _by_products(
-    problem: Problem, p: float, log_eps: Array, log_eps_low: Array, scalar: bool, limit: int
-) -> FlowLimit:
-    """The limit where A is too large to be a dense array."""
-    # these load scipy.linalg, and are rarely needed
-    from fastdln._matrix_free import follow_products
-    from fastdln._matrix_free_gram import MOST_ROWS, follow_pieces
-
-    matrix = problem._matrix
-    assert matrix is not None
-    if not np.any(problem.y):
-        return _trivial(problem, log_eps, scalar)
-    order = np.argsort(-log_eps, kind="stable")
-    scale = 2.0 ** float(np.frexp(np.max(np.abs(problem.y)))[1])
-    high, low = _two_sum(-log_eps[order], np.log(scale))
-    y, low, bounds = problem.y / scale, low - log_eps_low[order], np.full(order.size, np.inf)
-    if matrix.has_gram and problem.m <= MOST_ROWS:
-        answers, bounds = follow_pieces(matrix, y, p, high, low, limit, _of_columns)
-    else:
-        answers = follow_products(matrix, y, p, high, low, limit)
-    back = np.empty_like(order)
-    back[order] = np.arange(order.size)
-    pick: Any = int(back[0]) if scalar else back
-
-    def of(name: str, factor: float = 1.0, shift: float = 0.0) -> NDArray[Any]:
-        if scalar:  # of size N: one copy is enough
-            values = getattr(answers[0], name)
-        else:
-            values = np.array([getattr(answers[k], name) for k in back])
-        if factor != 1.0:
-            values *= factor
-        if shift != 0.0:
-            values += shift
-        return np.asarray(values)
-
-    statuses = [
-        Status.CONVERGED if np.isfinite(bounds[k]) else _PRODUCTS[answers[k].code] for k in back
-    ]
-    log_scale = float(np.log(scale))
-    return FlowLimit(
-        psi=of("psi", factor=scale),
-        log_abs_psi=of("log_abs", shift=log_scale),
-        dual=of("dual"),
-        slack=of("slack", shift=-log_scale if p == 2.0 else 0.0),
-        log_eps=_plain(log_eps, scalar),
-        residual=_plain(np.array([a.residual for a in answers])[back] * scale, scalar),
-        error_bound=_plain(bounds[back], scalar),
-        iterations=_plain(np.array([a.corrections for a in answers])[back], scalar),
-        factorisations=_plain(np.array([a.systems for a in answers])[back], scalar),
-        status=_plain(np.array(statuses, dtype=object), scalar),
-        _minimizer=lambda: _undecided(problem.N, problem.m),
-        _deviation=lambda: (
-            np.full((order.size, problem.N), np.nan)[pick],
-            np.zeros(order.size)[pick],
-        ),
-    )
-
-
-def _of_columns(
-    A: Array, y: Array, p: float, log_alpha: float
-) -> tuple[Array, Array, Array] | None:
-    """The limit of a dense problem, if its rows are independent."""
-    problem = Problem(A, y)
-    if problem.rank < problem.m:
-        return None
-    limit = flow_limit(problem, p, log_alpha=log_alpha)
-    return limit.psi, limit.slack, limit.dual
-
-
-# by the codes of `_matrix_free`
-_PRODUCTS = (Status.RESIDUAL, Status.INACCURATE, Status.ITERATION_LIMIT, Status.BREAKDOWN)
-
-
-def _plain(values: NDArray[Any], scalar: bool) -> Any:
-    return values.tolist()[0] if scalar else values
 
 
 def _statuses(curve: Curve) -> NDArray[np.object_]:
@@ -238,23 +218,22 @@ def _statuses(curve: Curve) -> NDArray[np.object_]:
     return out
 
 
-def _trivial(problem: Problem, log_eps: Array, scalar: bool) -> FlowLimit:
+def _trivial(problem: Problem, targets: Targets) -> FlowLimit:
     """y = 0, or what the flow sees of it: psi stays 0."""
-    pick: Any = 0 if scalar else slice(None)
-    T, N, m = log_eps.size, problem.N, problem.m
+    pick, plain = targets.pick, targets.plain
+    T, N, m = targets.high.size, problem.N, problem.m
     zero, count = np.zeros((T, N)), np.zeros(T, np.int64)
-    statuses = np.full(T, Status.CONVERGED, dtype=object)
     return FlowLimit(
         psi=zero[pick],
         log_abs_psi=np.full((T, N), -np.inf)[pick],
         dual=np.zeros((T, m))[pick],
         slack=np.ones((T, N))[pick],
-        log_eps=_plain(log_eps, scalar),
-        residual=_plain(np.full(T, float(np.linalg.norm(problem.y))), scalar),
-        error_bound=_plain(np.zeros(T), scalar),
-        iterations=_plain(count, scalar),
-        factorisations=_plain(count, scalar),
-        status=_plain(statuses, scalar),
+        log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
+        residual=plain(np.full(T, float(np.linalg.norm(problem.y)))),
+        error_bound=plain(np.zeros(T)),
+        iterations=plain(count),
+        factorisations=plain(count),
+        status=plain(np.full(T, Status.CONVERGED, dtype=object)),
         _minimizer=lambda: _zero(N, m),
         _deviation=lambda: (np.zeros((T, N))[pick], np.zeros(T)[pick]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -97,6 +98,35 @@ class Problem:
                 f"y must have one entry for each row of A, got {array.size} for {self.m} rows"
             )
         return array
+
+    def with_y(self, y: Any, *, name: str | None = None) -> Problem:
+        """Same A, another y: what is known of A alone (its rank) is not computed again.
+
+        Parameters
+        ----------
+        y : array_like, shape (m,)
+            Right-hand side.
+        name : str, optional
+            What to call the new problem.
+
+        Returns
+        -------
+        Problem
+            (A, y). A is shared, not copied.
+
+        Examples
+        --------
+        >>> import fastdln as fd
+        >>> problem = fd.Problem([[1.0, 0.9]], [1.0])
+        >>> batch = [problem.with_y([scale]) for scale in (1.0, -2.0)]
+        >>> [limit.psi.round(4).tolist() for limit in fd.flow_limit(batch, 3, 1e-5)]
+        [[1.0, 0.0], [-2.0, 0.0]]
+        """
+        other = copy.copy(self)
+        for known in ("consistent", "reduced", "_constraints"):  # these depend on y
+            other.__dict__.pop(known, None)
+        other.y, other.name = other._checked(y), name
+        return other
 
     @property
     def m(self) -> int:

@@ -49,6 +49,7 @@ _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 _WIDE = 30.0  # the same, close to the solution
 _CLOSE = 0.1  # size of a correction there
 _NOISE = 1e-10  # size from which one that does not shrink is rounding
+_AT_A_TIME = 1 << 18
 _RESOLVED = 1e-8  # least slack outside the basis for which tau alone is vouched for
 
 
@@ -249,12 +250,22 @@ class _Reducer:
         return evaluation + max(float(first), *in_order(worst, self.matrix.cuts()))
 
 
+def _largest(values: Array, count: int) -> Indices:
+    """Indices of the `count` largest, without a copy of the values."""
+    kept = np.empty(0, np.int64)
+    for lo in range(0, values.size, _AT_A_TIME):
+        kept = np.concatenate((kept, np.arange(lo, min(lo + _AT_A_TIME, values.size))))
+        if kept.size > count:
+            kept = kept[np.argpartition(values[kept], kept.size - count)[kept.size - count :]]
+    return kept
+
+
 def choose_basis(matrix: Matrix, weight: Array, also: Indices) -> tuple[Indices, Array] | None:
     """m independent columns of large weight, and A there; None if there are not so many."""
     m, N = matrix.shape
     count = min(N, 8 * m)
     while True:
-        some = np.union1d(np.argpartition(weight, N - count)[N - count :], also)
+        some = np.union1d(_largest(weight, count), also)
         A, chosen = matrix.columns(some), np.empty(m, np.int64)
         if select_basis(A, weight[some], np.einsum("ij,ij->j", A, A), chosen):
             return some[chosen], np.ascontiguousarray(A[:, chosen])
@@ -277,9 +288,9 @@ class _WorkingSet:
         self.index = np.empty(0, np.int64)
         if not self.singular:
             least = matrix.rmatvec(vectors @ ((vectors.T @ y) / sizes))
-            count = min(N, 6 * m)
-            self.index = np.sort(np.argpartition(np.abs(least), N - count)[N - count :])
-            self.L_start = -math.log(4.0 * float(np.max(np.abs(least))))
+            np.abs(least, out=least)
+            self.index = np.sort(_largest(least, min(N, 6 * m)))
+            self.L_start = -math.log(4.0 * float(np.max(least)))
 
     def _plain_gram(self, cut: tuple[int, int]) -> Array:
         return self.matrix.piece(*cut).gram(np.ones(cut[1] - cut[0]))
@@ -304,7 +315,8 @@ class _WorkingSet:
                 self._add(np.setdiff1d(np.arange(min(N, 4 * self.index.size)), self.index))
                 continue
             psi, slack, dual = limit
-            tau = np.abs(self.matrix.rmatvec(dual))
+            tau = self.matrix.rmatvec(dual)
+            np.abs(tau, out=tau)
             most = float(np.max(tau[self.index])) if self.p == 2.0 else 1.0
             tau[self.index] = 0.0
             beyond = float(np.max(tau)) / most

@@ -59,6 +59,7 @@ def limit_by_products(
         iterations=targets.plain(np.array([a.corrections for a in answers])),
         factorisations=targets.plain(np.array([a.systems for a in answers])),
         status=targets.plain(statuses),
+        undetermined=np.zeros(shape, bool),
         _minimizer=lambda: _undecided(problem.N, problem.m),
         _deviation=lambda: (np.full(shape, np.nan), np.zeros(shape[:-1])),
     )

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _BLOCK_BYTES = 1 << 23  # of A in one piece; a few pieces are held at a time
-_SCATTERED = 1024  # entries read here and there at a time: each may map 64 kB of a file
+_SCATTERED = 256  # entries read here and there at a time: each may map 64 kB of a file
 _DOT_TOLERANCE = 1e4  # of the dot test, in units of the last place
 
 

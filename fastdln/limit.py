@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastdln._check import check_count, check_depth
+from fastdln._sensitivity import InputError, check_input_error, sensitivity
 from fastdln._solver import NEAR_TWO, Curve, deviations, locate_face, solve_curve
 from fastdln._targets import Targets, check_targets
 from fastdln._threads import in_order, thread_count
@@ -34,6 +35,7 @@ def flow_limit(
     *,
     log_alpha: ArrayLike | None = None,
     max_iterations: int = 400,
+    input_error: Any = None,
 ) -> FlowLimit: ...
 @overload
 def flow_limit(
@@ -43,6 +45,7 @@ def flow_limit(
     *,
     log_alpha: ArrayLike | None = None,
     max_iterations: int = 400,
+    input_error: Any = None,
 ) -> list[FlowLimit]: ...
 def flow_limit(
     problem: Problem | Sequence[Problem],
@@ -51,6 +54,7 @@ def flow_limit(
     *,
     log_alpha: ArrayLike | None = None,
     max_iterations: int = 400,
+    input_error: Any = None,
 ) -> FlowLimit | list[FlowLimit]:
     """Limit of gradient flow from initialisation alpha, as t -> infinity.
 
@@ -74,6 +78,10 @@ def flow_limit(
         Its natural logarithm instead, for alphas that underflow.
     max_iterations : int, optional
         Limit on the m x m factorisations (or systems solved) between two values of alpha.
+    input_error : float, or pair of float or array_like, optional
+        What entries of A and of y may be wrong by, absolutely: one number, or (of A, of y)
+        with numbers or arrays of their shapes. Coordinates that such errors could change
+        by their own size, to first order, are NaN, and marked in ``undetermined``.
 
     Returns
     -------
@@ -84,7 +92,8 @@ def flow_limit(
     Raises
     ------
     TypeError, ValueError
-        If p is below 2, alpha not positive, or not exactly one of alpha and log_alpha given.
+        If p is below 2, alpha not positive, or not exactly one of alpha and log_alpha given;
+        if input_error is negative, or given for an A that is not dense or of deficient rank.
 
     Notes
     -----
@@ -108,19 +117,28 @@ def flow_limit(
     depth = check_depth(p)
     targets = check_targets(alpha, log_alpha, depth)
     limit = check_count("max_iterations", max_iterations, 1)
+    errors: list[InputError | None] = [None] * len(problems)
+    if input_error is not None:
+        errors = [check_input_error(input_error, one) for one in problems]
     if several:
-        return _batch(problems, depth, targets, limit)
-    return _limit(problems[0], depth, targets, limit)
+        return _batch(list(zip(problems, errors, strict=True)), depth, targets, limit)
+    return _limit(problems[0], depth, targets, limit, errors[0])
 
 
-def _batch(problems: list[Problem], p: float, targets: Targets, limit: int) -> list[FlowLimit]:
+def _batch(
+    problems: list[tuple[Problem, InputError | None]], p: float, targets: Targets, limit: int
+) -> list[FlowLimit]:
     """One limit after another, on all cores; some at a time, for starting a task has its price."""
     size = max(1, min(_TOGETHER, len(problems) // (4 * thread_count())))
     parts = [problems[k : k + size] for k in range(0, len(problems), size)]
     stopped = threading.Event()
 
-    def solve(part: list[Problem]) -> list[FlowLimit]:
-        return [_limit(problem, p, targets, limit) for problem in part if not stopped.is_set()]
+    def solve(part: list[tuple[Problem, InputError | None]]) -> list[FlowLimit]:
+        return [
+            _limit(problem, p, targets, limit, error)
+            for problem, error in part
+            if not stopped.is_set()
+        ]
 
     try:
         return [one for part in in_order(solve, parts) for one in part]
@@ -128,7 +146,9 @@ def _batch(problems: list[Problem], p: float, targets: Targets, limit: int) -> l
         stopped.set()
 
 
-def _limit(problem: Problem, p: float, targets: Targets, limit: int) -> FlowLimit:
+def _limit(
+    problem: Problem, p: float, targets: Targets, limit: int, error: InputError | None = None
+) -> FlowLimit:
     """The limit of one problem, everything checked."""
     if problem.large:
         if not problem.y.any():
@@ -142,7 +162,14 @@ def _limit(problem: Problem, p: float, targets: Targets, limit: int) -> FlowLimi
     # psi' = psi / scale is the limit for eps' = eps / scale
     high, low = targets.shifted(math.log(constraints.scale))
     curve = solve_curve(constraints, p, high, low, limit)
-    return _wrap(constraints, p, curve, targets, limit)
+    unknown = np.zeros(curve.psi.shape, bool)
+    if error is not None:
+        for k in range(high.size):
+            bound = sensitivity(
+                constraints, p, high[k], curve.psi[k], curve.slack[k], curve.dual[k], error
+            )
+            unknown[k] = ~(bound < np.abs(curve.psi[k])) & (bound > 0.0)
+    return _wrap(constraints, p, curve, targets, limit, unknown)
 
 
 def _of_columns(
@@ -157,8 +184,9 @@ def _of_columns(
 
 
 def _wrap(
-    constraints: Constraints, p: float, curve: Curve, targets: Targets, limit: int
-) -> FlowLimit:
+    constraints: Constraints, p: float, curve: Curve, targets: Targets, limit: int,
+    unknown: NDArray[np.bool_],
+) -> FlowLimit:  # fmt: skip
     """The public result: in the caller's order, units and shape."""
     pick, plain = targets.pick, targets.plain
     scale, shift = constraints.scale, math.log(constraints.scale)
@@ -188,6 +216,8 @@ def _wrap(
         with np.errstate(under="ignore"):
             psi, log_abs, residual = psi * scale, log_abs + shift, residual * scale
         slack = slack - shift if p == 2.0 else slack
+    if unknown.any():
+        psi, log_abs = (np.where(unknown[pick], np.nan, values) for values in (psi, log_abs))
     return FlowLimit(
         psi=psi,
         log_abs_psi=log_abs,
@@ -199,6 +229,7 @@ def _wrap(
         iterations=plain(curve.work[:, 1]),
         factorisations=plain(curve.work[:, 0]),
         status=plain(_statuses(curve)),
+        undetermined=unknown[pick],
         _minimizer=minimizer,
         _deviation=deviation,
     )
@@ -234,6 +265,7 @@ def _trivial(problem: Problem, targets: Targets) -> FlowLimit:
         iterations=plain(count),
         factorisations=plain(count),
         status=plain(np.full(T, Status.CONVERGED, dtype=object)),
+        undetermined=np.zeros((T, N), bool)[pick],
         _minimizer=lambda: _zero(N, m),
         _deviation=lambda: (np.zeros((T, N))[pick], np.zeros(T)[pick]),
     )

@@ -118,9 +118,9 @@ class Problem:
         --------
         >>> import fastdln as fd
         >>> problem = fd.Problem([[1.0, 0.9]], [1.0])
-        >>> batch = [problem.with_y([scale]) for scale in (1.0, -2.0)]
+        >>> batch = [problem.with_y([scale]) for scale in (1.0, 2.0)]
         >>> [limit.psi.round(4).tolist() for limit in fd.flow_limit(batch, 3, 1e-5)]
-        [[1.0, 0.0], [-2.0, 0.0]]
+        [[1.0, 0.0], [2.0, 0.0]]
         """
         other = copy.copy(self)
         for known in ("consistent", "reduced", "_constraints"):  # these depend on y

@@ -26,6 +26,7 @@ PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than i
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
 
 _lock = threading.Lock()
+_here = threading.local()
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
@@ -38,11 +39,20 @@ def thread_count() -> int:
     return max(1, min(cores, int(config.NUMBA_NUM_THREADS)))
 
 
+def _enter_pool() -> None:
+    _here.in_pool = True
+
+
+def _is_in_pool() -> bool:
+    """Whether this thread is the pool's: it must not wait for others of the pool."""
+    return getattr(_here, "in_pool", False)
+
+
 def _pool(threads: int) -> ThreadPoolExecutor:
     with _lock:
         if threads not in _pools:
             _pools.clear()  # threads of an outgrown pool end when their work does
-            _pools[threads] = ThreadPoolExecutor(threads, "fastdln")
+            _pools[threads] = ThreadPoolExecutor(threads, "fastdln", _enter_pool)
         return _pools[threads]
 
 
@@ -60,7 +70,7 @@ if hasattr(os, "register_at_fork"):
 def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     """Call ``work(start, stop)`` on pieces that cover ``range(size)``; is any result negative?"""
     threads = thread_count()
-    if size < PARALLEL_FROM or threads == 1:
+    if size < PARALLEL_FROM or threads == 1 or _is_in_pool():
         return bool(work(0, size) < 0)
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]
@@ -73,7 +83,7 @@ def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     Never more than two items a thread are under way or waiting to be taken.
     """
     threads = thread_count()
-    if threads == 1:
+    if threads == 1 or _is_in_pool():
         yield from map(work, items)
         return
     pool, waiting = _pool(threads), deque[Future[R]]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastdln._check import check_count, check_depth
+from fastdln._operator import Blocks
 from fastdln._sensitivity import InputError, check_input_error, sensitivity
 from fastdln._solver import NEAR_TWO, Curve, deviations, locate_face, solve_curve
 from fastdln._targets import Targets, check_targets
@@ -24,6 +26,8 @@ __all__ = ["flow_limit"]
 
 Array = NDArray[np.float64]
 
+_WIDE = 1 << 15  # columns from which a dense A is read in pieces
+_SINGLE = 2  # alphas for which following the path anew does not pay
 _TOGETHER = 64  # problems of a batch that one thread solves in a row
 
 
@@ -155,10 +159,51 @@ def _limit(
             return _trivial(problem, targets)
         from fastdln._matrix_free_limit import limit_by_products  # loads scipy.linalg
 
-        return limit_by_products(problem, p, targets, limit, _of_columns)
+        assert problem._matrix is not None
+        return limit_by_products(problem._matrix, problem.y, p, targets, limit, _of_columns)
     constraints = problem._constraints if problem.rank > 0 else None
     if constraints is None or not constraints.y.any():
         return _trivial(problem, targets)
+    if error is None and _is_wide(problem, targets):
+        found = _in_pieces(problem, constraints, p, targets, limit)
+        if found is not None:
+            return found
+    return _along_the_path(constraints, p, targets, limit, error)
+
+
+def _is_wide(problem: Problem, targets: Targets) -> bool:
+    """Whether most columns matter through sums alone, and there is no path to share."""
+    return max(_WIDE, 64 * problem.m) <= problem.N and targets.high.size <= _SINGLE
+
+
+def _in_pieces(
+    problem: Problem, constraints: Constraints, p: float, targets: Targets, limit: int
+) -> FlowLimit | None:
+    """The limit of a wide dense problem; None unless a bound is given for every alpha."""
+    from fastdln._matrix_free_limit import limit_by_products
+
+    if constraints.A is not problem._dense or constraints.scale != 1.0:
+        return None  # scaled: rarely met
+    pieces = Blocks(constraints.A, checked=True)
+    found = limit_by_products(pieces, constraints.y, p, targets, limit, _of_columns)
+    if not np.all(np.isfinite(found.error_bound)):
+        return None
+    full: list[FlowLimit] = []
+
+    def whole() -> FlowLimit:
+        if not full:
+            full.append(_along_the_path(constraints, p, targets, limit, None))
+        return full[0]
+
+    return dataclasses.replace(
+        found, _minimizer=lambda: whole().minimizer, _deviation=lambda: whole()._scaled_deviation
+    )
+
+
+def _along_the_path(
+    constraints: Constraints, p: float, targets: Targets, limit: int, error: InputError | None
+) -> FlowLimit:
+    """The limits along one path from large alpha to small."""
     # psi' = psi / scale is the limit for eps' = eps / scale
     high, low = targets.shifted(math.log(constraints.scale))
     curve = solve_curve(constraints, p, high, low, limit)

@@ -7,6 +7,8 @@ import threading
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import aslinearoperator
 
 import fastdln as fd
 from fastdln import _threads
@@ -101,3 +103,18 @@ def test_results_come_in_order_and_an_error_ends_the_rest(monkeypatch):
     with pytest.raises(ArithmeticError, match="three"):
         list(in_order(fails, range(1000)))
     assert max(begun) < 20
+
+
+def test_large_problems_in_a_batch_do_not_wait_for_each_other(monkeypatch):
+    """Each would use the pool by itself; inside it, they keep to their own thread."""
+    monkeypatch.setattr(_threads, "thread_count", lambda: 2)
+    monkeypatch.setattr(_threads, "PARALLEL_FROM", 8)
+    A = np.random.default_rng(3).standard_normal((6, 60))
+    sparse, operator = csr_array(A), aslinearoperator(A)
+    problems = [
+        fd.Problem(form, y, memory_budget=0)
+        for form in (sparse, operator)
+        for y in np.random.default_rng(4).standard_normal((4, 6))
+    ]
+    for limit, problem in zip(fd.flow_limit(problems, 3, 1e-2), problems, strict=True):
+        _same(limit, fd.flow_limit(problem, 3, 1e-2))

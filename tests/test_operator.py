@@ -281,3 +281,22 @@ def test_dependent_rows_in_pieces_are_refused():
     limit = fd.flow_limit(fd.Problem(A, [1.0, 0.5, 1.0], memory_budget=0), 3, 1e-3)
     assert limit.status is Status.BREAKDOWN
     assert np.all(np.isnan(limit.psi))
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0])
+def test_wide_dense_problems_in_pieces_and_along_the_path(monkeypatch, p):
+    generator = np.random.default_rng(4)
+    A, y = generator.standard_normal((5, 3000)), generator.standard_normal(5)
+    log_alpha = np.log(1e-9) / p
+    path = fd.flow_limit(fd.Problem(A, y), p, log_alpha=log_alpha)
+    monkeypatch.setattr("fastdln.limit._WIDE", 1000)
+    pieces = fd.flow_limit(fd.Problem(A, y), p, log_alpha=log_alpha)
+    assert pieces.status is Status.CONVERGED
+    assert pieces.psi.tobytes() != path.psi.tobytes()
+    typical = np.median(np.abs(path.psi))
+    np.testing.assert_allclose(pieces.psi, path.psi, rtol=1e-12, atol=1e-12 * typical)
+    assert pieces.deviation.tobytes() == path.deviation.tobytes()
+    assert pieces.minimizer.status is Status.PROVED
+    # a face of minimisers, deep down: refused by the pieces, solved along the path
+    double = fd.Problem(np.column_stack((A, A)), y)
+    assert fd.flow_limit(double, p, 1e-40).status is Status.CONVERGED

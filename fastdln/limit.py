@@ -26,7 +26,7 @@ __all__ = ["flow_limit"]
 
 Array = NDArray[np.float64]
 
-_WIDE = 1 << 15  # columns from which a dense A is read in pieces
+_WIDE = 1 << 12  # columns from which a dense A is read in pieces
 _SINGLE = 2  # alphas for which following the path anew does not pay
 _TOGETHER = 64  # problems of a batch that one thread solves in a row
 

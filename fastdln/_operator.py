@@ -282,9 +282,10 @@ class Blocks(Matrix):
 
     has_gram = True
 
-    def __init__(self, A: Any, *, checked: bool = False) -> None:
+    def __init__(self, A: Any, *, in_memory: bool = False) -> None:
         self.given, self.shape = A, _checked_shape(A)
-        if checked:
+        self._bytes = _BLOCK_BYTES // 8 if in_memory else _BLOCK_BYTES
+        if in_memory:  # and looked at before
             return
         _check_real(A.dtype)
         for start, piece in self.pieces():
@@ -297,7 +298,7 @@ class Blocks(Matrix):
     def cuts(self) -> list[tuple[int, int]]:
         """First and last column of each block."""
         m, N = self.shape
-        return _cuts(N, _BLOCK_BYTES // (8 * m))
+        return _cuts(N, self._bytes // (8 * m))
 
     def piece(self, lo: int, hi: int) -> DensePiece:
         """Columns lo to hi."""

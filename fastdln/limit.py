@@ -184,7 +184,7 @@ def _in_pieces(
 
     if constraints.A is not problem._dense or constraints.scale != 1.0:
         return None  # scaled: rarely met
-    pieces = Blocks(constraints.A, checked=True)
+    pieces = Blocks(constraints.A, in_memory=True)
     found = limit_by_products(pieces, constraints.y, p, targets, limit, _of_columns)
     if not np.all(np.isfinite(found.error_bound)):
         return None

@@ -25,10 +25,21 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+_MASKED = 1 << 20  # entries looked at at a time
+
 
 def _shown(value: Any) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _all_finite(array: Array) -> bool:
+    """Whether no entry is NaN or infinite, without a mask of the size of a large array."""
+    if array.size <= _MASKED:
+        return bool(np.all(np.isfinite(array)))
+    rows = max(1, _MASKED * array.shape[0] // array.size)
+    parts = (array[k : k + rows] for k in range(0, array.shape[0], rows))
+    return all(bool(np.all(np.isfinite(part))) for part in parts)
 
 
 def real_array(name: str, value: Any, ndim: int, shape: str) -> Array:
@@ -46,7 +57,7 @@ def real_array(name: str, value: Any, ndim: int, shape: str) -> Array:
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         raise TypeError(f"{name} must convert to float64 exactly, got dtype {array.dtype}")
     array = array.astype(np.float64, copy=False)
-    if not np.all(np.isfinite(array)):
+    if not _all_finite(array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name} must be finite, got {array[where]} at index {list(where)}")
     return array

@@ -10,21 +10,33 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from numba import config
 
-__all__ = ["PARALLEL_FROM", "run_all", "run_chunks", "run_tasks", "single", "thread_count"]
+__all__ = [
+    "PARALLEL_FROM",
+    "in_order",
+    "run_all",
+    "run_chunks",
+    "run_tasks",
+    "single",
+    "thread_count",
+]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 PARALLEL_FROM = 1 << 17  # elements: below, waking the threads costs more than it saves
 CHUNKS_PER_THREAD = 4  # so that a core busy elsewhere does not hold up the others
 
 _lock = threading.Lock()
-_pools: dict[int, ThreadPoolExecutor] = {}
 _here = threading.local()
+_pools: dict[int, ThreadPoolExecutor] = {}
 
 
 def thread_count() -> int:
@@ -49,11 +61,15 @@ def single() -> Iterator[None]:
         _here.single = before
 
 
+def _enter_pool() -> None:
+    _here.single = True  # a thread of the pool must not wait for others of the pool
+
+
 def _pool(threads: int) -> ThreadPoolExecutor:
     with _lock:
         if threads not in _pools:
             _pools.clear()  # threads of an outgrown pool end when their work does
-            _pools[threads] = ThreadPoolExecutor(threads, "fastdln")
+            _pools[threads] = ThreadPoolExecutor(threads, "fastdln", _enter_pool)
         return _pools[threads]
 
 
@@ -70,8 +86,8 @@ if hasattr(os, "register_at_fork"):
 
 def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     """Call ``work(start, stop)`` on pieces that cover ``range(size)``; is any result negative?"""
-    threads = thread_count() if size >= PARALLEL_FROM else 1
-    if threads == 1:
+    threads = thread_count()
+    if size < PARALLEL_FROM or threads == 1:
         return bool(work(0, size) < 0)
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]
@@ -98,10 +114,27 @@ def run_all(
 
 def run_tasks(work: Callable[[int], None], count: int) -> None:
     """Call ``work(i)`` for i in ``range(count)``, on all cores."""
-    threads = thread_count()
-    if threads == 1 or count == 1:
-        for i in range(count):
-            work(i)
-        return
-    for _ in _pool(threads).map(work, range(count)):
+    for _ in in_order(work, range(count)):
         pass
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``work(item)`` for each item, on all cores; results come in the order of the items.
+
+    Never more than two items a thread are under way or waiting to be taken.
+    """
+    threads = thread_count()
+    if threads == 1:
+        yield from map(work, items)
+        return
+    pool, waiting = _pool(threads), deque[Future[R]]()
+    try:
+        for item in items:
+            if len(waiting) >= 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(work, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # after an error or Ctrl-C nothing is left to run
+        for future in waiting:
+            future.cancel()

@@ -21,6 +21,8 @@ EXPERIMENTS: dict[str, tuple[str, str]] = {  # name: its module, the function th
     "kink": ("fastdln.experiments_kink", "kink"),
     "hardness": ("fastdln.experiments_hardness", "hardness"),
     "depth": ("fastdln.experiments_depth", "depth"),
+    "discretization": ("fastdln.experiments_step_size", "discretization"),
+    "edge": ("fastdln.experiments_step_size", "edge"),
 }
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastdln._check import check_count, check_depth, check_scale
+from fastdln._check import check_count, check_depth
+from fastdln._operator import Blocks
+from fastdln._sensitivity import InputError, check_input_error, sensitivity
 from fastdln._solver import NEAR_TWO, Curve, deviations, locate_face, solve_curve
+from fastdln._targets import Targets, check_targets
+from fastdln._threads import in_order, thread_count
 from fastdln.kernels.path import FAILED, LIMIT
 from fastdln.minimizer import _undecided, _zero, from_face
 from fastdln.problem import Constraints, Problem, check_problem
@@ -18,7 +26,12 @@ __all__ = ["flow_limit"]
 
 Array = NDArray[np.float64]
 
+_WIDE = 1 << 12  # columns from which a dense A is read in pieces
+_SINGLE = 2  # alphas for which following the path anew does not pay
+_TOGETHER = 64  # problems of a batch that one thread solves in a row
 
+
+@overload
 def flow_limit(
     problem: Problem,
     p: float,
@@ -26,7 +39,27 @@ def flow_limit(
     *,
     log_alpha: ArrayLike | None = None,
     max_iterations: int = 400,
-) -> FlowLimit:
+    input_error: Any = None,
+) -> FlowLimit: ...
+@overload
+def flow_limit(
+    problem: Sequence[Problem],
+    p: float,
+    alpha: ArrayLike | None = None,
+    *,
+    log_alpha: ArrayLike | None = None,
+    max_iterations: int = 400,
+    input_error: Any = None,
+) -> list[FlowLimit]: ...
+def flow_limit(
+    problem: Problem | Sequence[Problem],
+    p: float,
+    alpha: ArrayLike | None = None,
+    *,
+    log_alpha: ArrayLike | None = None,
+    max_iterations: int = 400,
+    input_error: Any = None,
+) -> FlowLimit | list[FlowLimit]:
     """Limit of gradient flow from initialisation alpha, as t -> infinity.
 
     psi = argmin of sum q_p(psi_i / eps) over A psi = y, with eps = alpha^p
@@ -36,8 +69,11 @@ def flow_limit(
 
     Parameters
     ----------
-    problem : Problem
-        A and y.
+    problem : Problem, or list of them
+        A and y. A list is solved on all cores, each problem as if it were alone; see
+        `Problem.with_y` for many y and one A. Where a dense copy of A is out of the
+        question it is used piece by piece, or by its products alone; then
+        `Status.RESIDUAL` is the best there is, without an error bound or a minimiser.
     p : float
         Depth, at least 2, not necessarily an integer.
     alpha : float or array_like, shape (T,), optional
@@ -45,18 +81,23 @@ def flow_limit(
     log_alpha : float or array_like, shape (T,), optional
         Its natural logarithm instead, for alphas that underflow.
     max_iterations : int, optional
-        Limit on the m x m factorisations between two values of alpha.
+        Limit on the m x m factorisations (or systems solved) between two values of alpha.
+    input_error : float, or pair of float or array_like, optional
+        What entries of A and of y may be wrong by, absolutely: one number, or (of A, of y)
+        with numbers or arrays of their shapes. Coordinates that such errors could change
+        by their own size, to first order, are NaN, and marked in ``undetermined``.
 
     Returns
     -------
-    FlowLimit
+    FlowLimit, or list of them
         psi with an error bound, its logarithm, dual, slack; the minimiser it tends to and
         the deviation from it are computed when first asked for.
 
     Raises
     ------
     TypeError, ValueError
-        If p is below 2, alpha not positive, or not exactly one of alpha and log_alpha given.
+        If p is below 2, alpha not positive, or not exactly one of alpha and log_alpha given;
+        if input_error is negative, or given for an A that is not dense or of deficient rank.
 
     Notes
     -----
@@ -74,38 +115,126 @@ def flow_limit(
     >>> print(f"{limit.deviation_norm:.6e}")
     1.345166e-237
     """
-    check_problem(problem)
+    several = isinstance(problem, Sequence)
+    given = problem if isinstance(problem, Sequence) else [problem]
+    problems = [check_problem(one) for one in given]
     depth = check_depth(p)
-    log_eps, log_eps_low = check_scale(alpha, log_alpha, depth)
+    targets = check_targets(alpha, log_alpha, depth)
     limit = check_count("max_iterations", max_iterations, 1)
-    scalar = log_eps.ndim == 0
-    log_eps, log_eps_low = np.atleast_1d(log_eps), np.atleast_1d(log_eps_low)
+    errors: list[InputError | None] = [None] * len(problems)
+    if input_error is not None:
+        errors = [check_input_error(input_error, one) for one in problems]
+    if several:
+        return _batch(list(zip(problems, errors, strict=True)), depth, targets, limit)
+    return _limit(problems[0], depth, targets, limit, errors[0])
+
+
+def _batch(
+    problems: list[tuple[Problem, InputError | None]], p: float, targets: Targets, limit: int
+) -> list[FlowLimit]:
+    """One limit after another, on all cores; some at a time, for starting a task has its price."""
+    size = max(1, min(_TOGETHER, len(problems) // (4 * thread_count())))
+    parts = [problems[k : k + size] for k in range(0, len(problems), size)]
+    stopped = threading.Event()
+
+    def solve(part: list[tuple[Problem, InputError | None]]) -> list[FlowLimit]:
+        return [
+            _limit(problem, p, targets, limit, error)
+            for problem, error in part
+            if not stopped.is_set()
+        ]
+
+    try:
+        return [one for part in in_order(solve, parts) for one in part]
+    finally:  # after Ctrl-C no thread goes on to a next problem
+        stopped.set()
+
+
+def _limit(
+    problem: Problem, p: float, targets: Targets, limit: int, error: InputError | None = None
+) -> FlowLimit:
+    """The limit of one problem, everything checked."""
+    if problem.large:
+        if not problem.y.any():
+            return _trivial(problem, targets)
+        from fastdln._matrix_free_limit import limit_by_products  # loads scipy.linalg
+
+        assert problem._matrix is not None
+        return limit_by_products(problem._matrix, problem.y, p, targets, limit, _of_columns)
     constraints = problem._constraints if problem.rank > 0 else None
-    if constraints is None or not np.any(constraints.y):
-        return _trivial(problem, log_eps, scalar)
-    order = np.argsort(-log_eps, kind="stable")
+    if constraints is None or not constraints.y.any():
+        return _trivial(problem, targets)
+    if error is None and _is_wide(problem, targets):
+        found = _in_pieces(problem, constraints, p, targets, limit)
+        if found is not None:
+            return found
+    return _along_the_path(constraints, p, targets, limit, error)
+
+
+def _is_wide(problem: Problem, targets: Targets) -> bool:
+    """Whether most columns matter through sums alone, and there is no path to share."""
+    return max(_WIDE, 64 * problem.m) <= problem.N and targets.high.size <= _SINGLE
+
+
+def _in_pieces(
+    problem: Problem, constraints: Constraints, p: float, targets: Targets, limit: int
+) -> FlowLimit | None:
+    """The limit of a wide dense problem; None unless a bound is given for every alpha."""
+    from fastdln._matrix_free_limit import limit_by_products
+
+    if constraints.A is not problem._dense or constraints.scale != 1.0:
+        return None  # scaled: rarely met
+    pieces = Blocks(constraints.A, in_memory=True)
+    found = limit_by_products(pieces, constraints.y, p, targets, limit, _of_columns)
+    if not np.all(np.isfinite(found.error_bound)):
+        return None
+    full: list[FlowLimit] = []
+
+    def whole() -> FlowLimit:
+        if not full:
+            full.append(_along_the_path(constraints, p, targets, limit, None))
+        return full[0]
+
+    return dataclasses.replace(
+        found, _minimizer=lambda: whole().minimizer, _deviation=lambda: whole()._scaled_deviation
+    )
+
+
+def _along_the_path(
+    constraints: Constraints, p: float, targets: Targets, limit: int, error: InputError | None
+) -> FlowLimit:
+    """The limits along one path from large alpha to small."""
     # psi' = psi / scale is the limit for eps' = eps / scale
-    shift = np.log(constraints.scale)
-    high, low = _two_sum(-log_eps[order], shift)
-    curve = solve_curve(constraints, depth, high, low - log_eps_low[order], limit)
-    back = np.empty_like(order)
-    back[order] = np.arange(order.size)
-    return _wrap(constraints, depth, curve, log_eps, back, scalar, limit)
+    high, low = targets.shifted(math.log(constraints.scale))
+    curve = solve_curve(constraints, p, high, low, limit)
+    unknown = np.zeros(curve.psi.shape, bool)
+    if error is not None:
+        for k in range(high.size):
+            bound = sensitivity(
+                constraints, p, high[k], curve.psi[k], curve.slack[k], curve.dual[k], error
+            )
+            unknown[k] = ~(bound < np.abs(curve.psi[k])) & (bound > 0.0)
+    return _wrap(constraints, p, curve, targets, limit, unknown)
 
 
-def _two_sum(a: Array, b: float) -> tuple[Array, Array]:
-    s = a + b
-    z = s - a
-    return s, (a - (s - z)) + (b - z)
+def _of_columns(
+    A: Array, y: Array, p: float, log_alpha: float
+) -> tuple[Array, Array, Array] | None:
+    """The limit of a dense problem, if its rows are independent."""
+    problem = Problem(A, y)
+    if problem.rank < problem.m:
+        return None
+    limit = flow_limit(problem, p, log_alpha=log_alpha)
+    return limit.psi, limit.slack, limit.dual
 
 
 def _wrap(
-    constraints: Constraints, p: float, curve: Curve, log_eps: Array,
-    back: NDArray[np.intp], scalar: bool, limit: int,
+    constraints: Constraints, p: float, curve: Curve, targets: Targets, limit: int,
+    unknown: NDArray[np.bool_],
 ) -> FlowLimit:  # fmt: skip
     """The public result: in the caller's order, units and shape."""
-    pick: Any = int(back[0]) if scalar else back
-    scale = constraints.scale
+    pick, plain = targets.pick, targets.plain
+    scale, shift = constraints.scale, math.log(constraints.scale)
     face: list[Any] = []
 
     def the_face() -> Any:
@@ -124,28 +253,31 @@ def _wrap(
         if found is None:
             return np.full_like(curve.psi, np.nan)[pick], np.zeros_like(curve.L)[pick]
         scaled, unit = deviations(constraints, p, found, curve)
-        return scaled[pick], unit[pick] + np.log(scale)
+        return scaled[pick], unit[pick] + shift
 
-    with np.errstate(under="ignore"):
-        psi = curve.psi[pick] * scale
+    psi, log_abs, slack = curve.psi[pick], curve.log_abs[pick], curve.slack[pick]
+    residual = curve.residual
+    if scale != 1.0:
+        with np.errstate(under="ignore"):
+            psi, log_abs, residual = psi * scale, log_abs + shift, residual * scale
+        slack = slack - shift if p == 2.0 else slack
+    if unknown.any():
+        psi, log_abs = (np.where(unknown[pick], np.nan, values) for values in (psi, log_abs))
     return FlowLimit(
         psi=psi,
-        log_abs_psi=curve.log_abs[pick] + np.log(scale),
+        log_abs_psi=log_abs,
         dual=curve.dual[pick] / constraints.row_scale,
-        slack=curve.slack[pick],
-        log_eps=_plain(log_eps, scalar),
-        residual=_plain(curve.residual[back] * scale, scalar),
-        error_bound=_plain(curve.bound[back], scalar),
-        iterations=_plain(curve.work[back, 1], scalar),
-        factorisations=_plain(curve.work[back, 0], scalar),
-        status=_plain(_statuses(curve)[back], scalar),
+        slack=slack,
+        log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
+        residual=plain(residual),
+        error_bound=plain(curve.bound),
+        iterations=plain(curve.work[:, 1]),
+        factorisations=plain(curve.work[:, 0]),
+        status=plain(_statuses(curve)),
+        undetermined=unknown[pick],
         _minimizer=minimizer,
         _deviation=deviation,
     )
-
-
-def _plain(values: NDArray[Any], scalar: bool) -> Any:
-    return values.tolist()[0] if scalar else values
 
 
 def _statuses(curve: Curve) -> NDArray[np.object_]:
@@ -162,23 +294,23 @@ def _statuses(curve: Curve) -> NDArray[np.object_]:
     return out
 
 
-def _trivial(problem: Problem, log_eps: Array, scalar: bool) -> FlowLimit:
+def _trivial(problem: Problem, targets: Targets) -> FlowLimit:
     """y = 0, or what the flow sees of it: psi stays 0."""
-    pick: Any = 0 if scalar else slice(None)
-    T, N, m = log_eps.size, problem.N, problem.m
+    pick, plain = targets.pick, targets.plain
+    T, N, m = targets.high.size, problem.N, problem.m
     zero, count = np.zeros((T, N)), np.zeros(T, np.int64)
-    statuses = np.full(T, Status.CONVERGED, dtype=object)
     return FlowLimit(
         psi=zero[pick],
         log_abs_psi=np.full((T, N), -np.inf)[pick],
         dual=np.zeros((T, m))[pick],
         slack=np.ones((T, N))[pick],
-        log_eps=_plain(log_eps, scalar),
-        residual=_plain(np.full(T, float(np.linalg.norm(problem.y))), scalar),
-        error_bound=_plain(np.zeros(T), scalar),
-        iterations=_plain(count, scalar),
-        factorisations=_plain(count, scalar),
-        status=_plain(statuses, scalar),
+        log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
+        residual=plain(np.full(T, float(np.linalg.norm(problem.y)))),
+        error_bound=plain(np.zeros(T)),
+        iterations=plain(count),
+        factorisations=plain(count),
+        status=plain(np.full(T, Status.CONVERGED, dtype=object)),
+        undetermined=np.zeros((T, N), bool)[pick],
         _minimizer=lambda: _zero(N, m),
         _deviation=lambda: (np.zeros((T, N))[pick], np.zeros(T)[pick]),
     )

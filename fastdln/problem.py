@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -9,13 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._check import real_array
+from fastdln._check import check_count, real_array
+from fastdln._operator import Matrix, as_matrix
 
 __all__ = ["Constraints", "Problem", "check_problem"]
 
 Array = NDArray[np.float64]
 
 _ULP = 2.0**-52
+_BUDGET = 160_000_000  # bytes: where a dense A serves better than any other
 
 
 class Constraints(NamedTuple):
@@ -36,18 +39,24 @@ class Problem:
 
     Parameters
     ----------
-    A : array_like, shape (m, N)
+    A : array_like, scipy.sparse array or LinearOperator, shape (m, N)
         Real matrix. A C-ordered float64 array is used as it is, without a copy; integers
-        and float32 are promoted to float64, exactly. It is never changed.
+        and float32 are promoted to float64, exactly. It is never changed. Sparse ones,
+        operators, `numpy.memmap` and dask arrays are stored densely if that takes at most
+        `memory_budget`; else a memmap or dask array is read in blocks of columns, and
+        the others serve by their products.
     y : array_like, shape (m,)
         Real right-hand side, treated alike.
     name : str, optional
         What to call the problem in tables and figures.
+    memory_budget : int, optional
+        Bytes that a dense copy of an A given in another form may take.
 
     Raises
     ------
     ValueError
-        If A is not 2-D or y not of length m, if one is empty, or holds NaN or infinity.
+        If A is not 2-D or y not of length m, if one is empty, or holds NaN or infinity;
+        if a LinearOperator's adjoint fails the dot test, <A x, l> = <x, A^T l>.
     TypeError
         If one does not hold real numbers that float64 can represent.
 
@@ -67,15 +76,57 @@ class Problem:
     (2, True)
     """
 
-    def __init__(self, A: Any, y: Any, *, name: str | None = None) -> None:
-        self.A: Array = np.ascontiguousarray(real_array("A", A, 2, "(m, N)"))
-        self.y: Array = np.ascontiguousarray(real_array("y", y, 1, "(m,)"))
-        if self.y.size != self.A.shape[0]:
-            raise ValueError(
-                f"y must have one entry for each row of A, got {self.y.size} for "
-                f"{self.A.shape[0]} rows"
-            )
+    def __init__(
+        self, A: Any, y: Any, *, name: str | None = None, memory_budget: int = _BUDGET
+    ) -> None:
+        budget = check_count("memory_budget", memory_budget, 0)
+        matrix = as_matrix(A, budget)
+        self._matrix: Matrix | None = matrix
+        self._budget = budget
+        self.A: Any
+        if matrix is None:
+            self.A = np.ascontiguousarray(real_array("A", A, 2, "(m, N)"))
+        else:
+            self.A = matrix.given
+        self.y: Array = self._checked(y)
         self.name = name
+
+    def _checked(self, y: Any) -> Array:
+        array = np.ascontiguousarray(real_array("y", y, 1, "(m,)"))
+        if array.size != self.m:
+            raise ValueError(
+                f"y must have one entry for each row of A, got {array.size} for {self.m} rows"
+            )
+        return array
+
+    def with_y(self, y: Any, *, name: str | None = None) -> Problem:
+        """Same A, another y: what is known of A alone (its rank) is not computed again.
+
+        Parameters
+        ----------
+        y : array_like, shape (m,)
+            Right-hand side.
+        name : str, optional
+            What to call the new problem.
+
+        Returns
+        -------
+        Problem
+            (A, y). A is shared, not copied.
+
+        Examples
+        --------
+        >>> import fastdln as fd
+        >>> problem = fd.Problem([[1.0, 0.9]], [1.0])
+        >>> batch = [problem.with_y([scale]) for scale in (1.0, 2.0)]
+        >>> [limit.psi.round(4).tolist() for limit in fd.flow_limit(batch, 3, 1e-5)]
+        [[1.0, 0.0], [2.0, 0.0]]
+        """
+        other = copy.copy(self)
+        for known in ("consistent", "reduced", "_constraints"):  # these depend on y
+            other.__dict__.pop(known, None)
+        other.y, other.name = other._checked(y), name
+        return other
 
     @property
     def m(self) -> int:
@@ -90,6 +141,24 @@ class Problem:
     def __repr__(self) -> str:
         name = "" if self.name is None else f"{self.name!r}, "
         return f"Problem({name}m={self.m}, N={self.N})"
+
+    @property
+    def large(self) -> bool:
+        """Whether A is used through its products only, for a dense copy exceeds the budget."""
+        return self._matrix is not None and 8 * self.m * self.N > self._budget
+
+    @cached_property
+    def _dense(self) -> Array:
+        """A as an array."""
+        if self._matrix is None:
+            dense: Array = self.A
+            return dense
+        if self.large:
+            raise ValueError(
+                f"A must fit into memory_budget = {self._budget} bytes as a dense array here, "
+                f"got {8 * self.m * self.N} bytes: raise memory_budget to allow for it"
+            )
+        return self._matrix.dense()
 
     @cached_property
     def rank(self) -> int:
@@ -108,7 +177,7 @@ class Problem:
             return not np.any(self.y)
         U, _, _ = self._svd
         outside = self.y - U @ (U.T @ self.y)
-        tolerance = 16 * max(self.A.shape) * _ULP
+        tolerance = 16 * max(self.m, self.N) * _ULP
         return bool(np.linalg.norm(outside) <= tolerance * np.linalg.norm(self.y))
 
     @cached_property
@@ -123,13 +192,14 @@ class Problem:
 
     @cached_property
     def _svd(self) -> tuple[Array, Array, Array]:
-        U, S, Vt = np.linalg.svd(self.A, full_matrices=False)
+        U, S, Vt = np.linalg.svd(self._dense, full_matrices=False)
         return U[:, : self.rank], S[: self.rank], Vt[: self.rank]
 
     @cached_property
     def _row_scale(self) -> Array:
         """Powers of two, so that each row divided by its own has a largest entry near 1."""
-        largest = np.max(np.abs(self.A), axis=1)
+        A = self._dense
+        largest = np.maximum(A.max(axis=1), -A.min(axis=1))  # no copy of A
         return np.exp2(np.frexp(np.where(largest > 0.0, largest, 1.0))[1].astype(float))
 
     @property
@@ -137,9 +207,9 @@ class Problem:
         ratio = self._row_scale.max() / self._row_scale.min()
         centred = 2.0**-60 < self._row_scale.max() < 2.0**60
         if ratio < 2.0**20 and centred:
-            return self.A
+            return self._dense
         with np.errstate(under="ignore"):
-            return self.A / self._row_scale[:, np.newaxis]
+            return self._dense / self._row_scale[:, np.newaxis]
 
     @cached_property
     def _constraints(self) -> Constraints:
@@ -151,7 +221,7 @@ class Problem:
         if not self.consistent:
             return self.reduced._constraints._replace(exact=False)
         A = self._scaled_rows
-        row_scale = self._row_scale if A is not self.A else np.ones(self.m)
+        row_scale = self._row_scale if A is not self._dense else np.ones(self.m)
         y = self.y / row_scale
         if self.rank < self.m:
             from scipy.linalg import qr  # slow to import, and rarely needed

@@ -29,6 +29,10 @@ class Status(Enum):
     CONVERGED = (
         "Converged: psi is right to the relative error in error_bound, coordinate by coordinate."
     )
+    RESIDUAL = (
+        "Solved to the residual in residual: A is known by its products alone, so that no bound "
+        "on the error of single coordinates can be given."
+    )
     INACCURATE = (
         "Not converged: Newton's method stalled above rounding; psi is its last iterate and "
         "residual says how far A psi is from y."
@@ -156,6 +160,9 @@ class FlowLimit:
         m x m matrices factored since the previous alpha, along one path.
     status : Status or ndarray of Status
         How it ended, one for each alpha.
+    undetermined : ndarray of bool, shape (..., N)
+        Coordinates that data as accurate as `input_error` do not determine: psi and
+        log_abs_psi are NaN there. All False unless `input_error` is given.
     """
 
     psi: Array
@@ -168,6 +175,7 @@ class FlowLimit:
     iterations: int | NDArray[np.int64]
     factorisations: int | NDArray[np.int64]
     status: Status | NDArray[np.object_]
+    undetermined: NDArray[np.bool_]
     _minimizer: Callable[[], L1Minimizer] = field(repr=False, compare=False)
     _deviation: Callable[[], tuple[Array, Array]] = field(repr=False, compare=False)
 

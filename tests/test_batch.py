@@ -1,0 +1,120 @@
+"""Many problems at once: the same bits as one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import aslinearoperator
+
+import fastdln as fd
+from fastdln import _threads
+from fastdln._threads import in_order
+
+
+def _same(first, second):
+    for field in dataclasses.fields(first):
+        if not field.name.startswith("_"):
+            one, other = getattr(first, field.name), getattr(second, field.name)
+            assert np.array_equal(one, other, equal_nan=field.name != "status"), field.name
+
+
+@pytest.mark.parametrize("alpha", [1e-4, [1e-2, 1.0, 1e-30]])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_batch_is_its_problems_one_by_one(monkeypatch, threads, alpha):
+    monkeypatch.setattr(_threads, "thread_count", lambda: threads)
+    monkeypatch.setattr("fastdln.limit.thread_count", lambda: threads)
+    generator = np.random.default_rng(0)
+    problems = [fd.datasets.line(), fd.datasets.random(), fd.Problem([[1.0, 2.0]], [0.0])]
+    for _ in range(37):
+        m = int(generator.integers(1, 6))
+        A = generator.standard_normal((m, m + int(generator.integers(0, 9))))
+        problems.append(fd.Problem(A, generator.standard_normal(m)))
+    batch = fd.flow_limit(problems, 3, alpha)
+    assert isinstance(batch, list)
+    assert len(batch) == len(problems)
+    for limit, problem in zip(batch, problems, strict=True):
+        alone = fd.flow_limit(fd.Problem(problem.A, problem.y), 3, alpha)
+        _same(limit, alone)
+        assert np.array_equal(limit.deviation, alone.deviation, equal_nan=True)
+
+
+def test_many_right_hand_sides_share_what_is_known_of_A(monkeypatch):
+    A = np.random.default_rng(1).standard_normal((4, 12))
+    first = fd.Problem(A, np.ones(4), name="first")
+    assert first.rank == 4
+    assert first.consistent
+    fd.flow_limit(first, 2, 1e-3)
+    monkeypatch.setattr(np.linalg, "eigvalsh", None)  # what the rank was found by
+    Y = np.random.default_rng(2).standard_normal((6, 4))
+    batch = fd.flow_limit(tuple(first.with_y(y, name=f"{k}") for k, y in enumerate(Y)), 2, 1e-3)
+    monkeypatch.undo()
+    for limit, y in zip(batch, Y, strict=True):
+        _same(limit, fd.flow_limit(fd.Problem(A, y), 2, 1e-3))
+    other = first.with_y(Y[0])
+    assert other.A is first.A
+    assert (other.name, first.name) == (None, "first")
+    np.testing.assert_array_equal(first.y, np.ones(4))
+
+
+def test_with_y_looks_at_consistency_again():
+    A = np.array([[1.0, 2.0, 0.5], [1.0, 2.0, 0.5]])
+    good = fd.Problem(A, [1.0, 1.0])
+    assert good.consistent
+    fd.flow_limit(good, 3, 1e-3)
+    bad = good.with_y([1.0, 3.0])
+    assert not bad.consistent
+    _same(fd.flow_limit(bad, 3, 1e-3), fd.flow_limit(fd.Problem(A, [1.0, 3.0]), 3, 1e-3))
+    with pytest.raises(ValueError, match="y must have one entry for each row of A, got 3 for 2"):
+        good.with_y([1.0, 2.0, 3.0])
+
+
+def test_an_empty_batch_and_a_stranger_in_one():
+    assert fd.flow_limit([], 3, 1e-3) == []
+    with pytest.raises(TypeError, match=r"problem must be a fastdln.Problem\(A, y\), got an obj"):
+        fd.flow_limit([fd.datasets.line(), np.eye(2)], 3, 1e-3)
+    with pytest.raises(ValueError, match="p must be a finite real number of at least 2"):
+        fd.flow_limit([fd.datasets.line()], 1, 1e-3)
+
+
+def test_results_come_in_order_and_an_error_ends_the_rest(monkeypatch):
+    monkeypatch.setattr(_threads, "thread_count", lambda: 3)
+    gate = threading.Event()
+
+    def late_first(k):
+        if k == 0:
+            gate.wait(10.0)
+        elif k == 2:
+            gate.set()
+        return k * k
+
+    assert list(in_order(late_first, range(50))) == [k * k for k in range(50)]
+    begun = []
+
+    def fails(k):
+        begun.append(k)
+        if k == 3:
+            raise ArithmeticError("three")
+        return k
+
+    with pytest.raises(ArithmeticError, match="three"):
+        list(in_order(fails, range(1000)))
+    assert max(begun) < 20
+
+
+def test_large_problems_in_a_batch_do_not_wait_for_each_other(monkeypatch):
+    """Each would use the pool by itself; inside it, they keep to their own thread."""
+    monkeypatch.setattr(_threads, "thread_count", lambda: 2)
+    monkeypatch.setattr(_threads, "PARALLEL_FROM", 8)
+    A = np.random.default_rng(3).standard_normal((6, 60))
+    sparse, operator = csr_array(A), aslinearoperator(A)
+    problems = [
+        fd.Problem(form, y, memory_budget=0)
+        for form in (sparse, operator)
+        for y in np.random.default_rng(4).standard_normal((4, 6))
+    ]
+    for limit, problem in zip(fd.flow_limit(problems, 3, 1e-2), problems, strict=True):
+        _same(limit, fd.flow_limit(problem, 3, 1e-2))

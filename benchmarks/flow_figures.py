@@ -53,7 +53,7 @@ def main() -> None:
     batch()
     alone, together = batch()
     print(
-        f"256 flows: {alone:.2f} s alone, {together:.2f} s together, ratio {alone / together:.2f}"
+        f"256 flows: {alone:.2f} s alone, {together:.2f} s together, {alone / together:.2f} x"
     )
 
 

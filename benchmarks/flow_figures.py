@@ -52,9 +52,7 @@ def main() -> None:
     print("Figure 1: {:.2f} s, largest difference from the limits {:.1e}".format(*figure1()))
     batch()
     alone, together = batch()
-    print(
-        f"256 flows: {alone:.2f} s alone, {together:.2f} s together, {alone / together:.2f} x"
-    )
+    print(f"256 flows: {alone:.2f} s alone, {together:.2f} s together, {alone / together:.2f} x")
 
 
 if __name__ == "__main__":

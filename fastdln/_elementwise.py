@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastdln._threads import run_chunks
+from fastdln._jit import JIT_DISABLED
+from fastdln._threads import PARALLEL_FROM, run_chunks
 
 __all__ = ["Loop", "apply"]
 
 Loop = Callable[[Any, Any, Any], int]
+
+_FLOAT64 = np.dtype(np.float64)
 
 
 def apply(
@@ -30,6 +33,13 @@ def apply(
     above_2: bool = False,
 ) -> Any:
     """Check, run the loop, wrap: everything that the public functions share."""
+    if _is_plain(x, p, out, above_2):
+        plain, power = cast("NDArray[np.float64]", x), cast(float, p)
+        result = np.empty(plain.shape) if out is None else out
+        bad = _run(choose(power), _read_only(plain.reshape(-1)), power, result.reshape(-1))
+        if bad or np.geterr()["under"] != "ignore":
+            _warn(name, plain, result)
+        return result
     values = _real(argument, x)
     depth = _depth(p, above_2)
     result = _result(argument, values, np.shape(depth), out)
@@ -42,6 +52,43 @@ def apply(
     if bad or result.dtype != np.float64 or np.geterr()["under"] != "ignore":
         _warn(name, seen, result)
     return result if out is not None or result.ndim else result[()]
+
+
+def _is_plain(x: Any, p: Any, out: Any, above_2: bool) -> bool:
+    """Is there nothing to check or to convert? Microseconds matter to arrays in the cache."""
+    if type(p) is not float or not (2.0 < p < np.inf or (p == 2.0 and not above_2)):
+        return False
+    if not _is_memory(x) or x.ndim == 0:
+        return False
+    if out is None:
+        return True
+    good = _is_memory(out) and out.shape == x.shape and out.flags.writeable
+    return good and not np.may_share_memory(x, out)
+
+
+def _is_memory(x: Any) -> bool:
+    """Is x an array of float64, one after the other in memory?"""
+    if type(x) is not np.ndarray or x.dtype is not _FLOAT64:
+        return False
+    flags = x.flags
+    return bool(flags.c_contiguous and flags.aligned)
+
+
+def _run(loop: Loop, x: NDArray[Any], p: Any, y: NDArray[Any]) -> bool:
+    """The loop over all elements, on all cores if they are many."""
+    if y.size < PARALLEL_FROM and not JIT_DISABLED:
+        return loop(x, p, y) < 0
+    with np.errstate(all="ignore"):  # kernels that are not compiled would warn by themselves
+        if isinstance(p, float):
+            return run_chunks(lambda i, j: loop(x[i:j], p, y[i:j]), y.size)
+        return run_chunks(lambda i, j: loop(x[i:j], p[i:j], y[i:j]), y.size)
+
+
+def _read_only(x: NDArray[Any]) -> NDArray[Any]:
+    """A view: one compiled form serves writeable and read-only input."""
+    view = x.view()
+    view.setflags(write=False)
+    return view
 
 
 def _pair_loop(name: str) -> Loop:
@@ -112,9 +159,7 @@ def _input(a: NDArray[Any], order: list[int], result: NDArray[Any]) -> NDArray[n
     flat = np.ascontiguousarray(a.transpose(order), dtype=np.float64).reshape(-1)
     if np.may_share_memory(flat, result):
         flat = flat.copy()  # overlap is harmless, and warnings can look at it afterwards
-    view = flat.view()
-    view.flags.writeable = False  # one compiled form serves writeable and read-only input
-    return view
+    return _read_only(flat)
 
 
 def _fill(
@@ -126,12 +171,8 @@ def _fill(
     direct = turned.flags.c_contiguous and turned.dtype == np.float64 and turned.flags.aligned
     y = turned.reshape(-1) if direct else np.empty(turned.size)
     x = _input(values, order, result)
-    with np.errstate(all="ignore"):  # kernels that are not compiled would warn by themselves
-        if isinstance(second, float):
-            bad = run_chunks(lambda i, j: loop(x[i:j], second, y[i:j]), y.size)
-        else:
-            q = _input(second, order, result)
-            bad = run_chunks(lambda i, j: loop(x[i:j], q[i:j], y[i:j]), y.size)
+    q = second if isinstance(second, float) else _input(second, order, result)
+    bad = _run(loop, x, q, y)
     if not direct:
         with np.errstate(all="ignore"):
             np.copyto(turned, y.reshape(turned.shape), casting="unsafe")

@@ -2,7 +2,8 @@
 
 Every kernel is compiled by `jit`: strict IEEE arithmetic (no fastmath), NumPy's
 division semantics, the GIL released, machine code cached on disk.
-``FASTDLN_CACHE=0`` in the environment turns the cache off.
+``FASTDLN_CACHE=0`` in the environment turns the cache off; ``FASTDLN_FMA=0`` compiles as for a
+processor without a fused multiply-add.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _CACHE = os.environ.get("FASTDLN_CACHE", "1") != "0"
 
 def _kernel_digest() -> str:
     """Hash of all kernel sources: numba alone would not notice a changed callee."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(os.environ.get("FASTDLN_FMA", "").encode())
     for path in sorted((Path(__file__).parent / "kernels").glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

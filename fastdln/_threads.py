@@ -54,8 +54,8 @@ if hasattr(os, "register_at_fork"):
 
 def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     """Call ``work(start, stop)`` on pieces that cover ``range(size)``; is any result negative?"""
-    threads = thread_count()
-    if size < PARALLEL_FROM or threads == 1:
+    threads = thread_count() if size >= PARALLEL_FROM else 1
+    if threads == 1:
         return bool(work(0, size) < 0)
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]

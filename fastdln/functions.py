@@ -37,6 +37,11 @@ _H: dict[float, Loop] = {
     4.0: loops.h_quartic,
     6.0: loops.h_sextic,
 }
+_H_INVERSE: dict[float, Loop] = {
+    2.0: loops.h_inverse_hyperbolic,
+    3.0: loops.h_inverse_cubic,
+    4.0: loops.h_inverse_quartic,
+}
 _H_PRIME: dict[float, Loop] = {
     2.0: loops.h_prime_hyperbolic,
     2.5: loops.h_prime_five_halves,
@@ -365,9 +370,8 @@ def _integral_loop(p: float) -> Loop:
 
 
 def _inverse_loop(p: float) -> Loop:
-    if p == 2.0:
-        return loops.h_inverse_hyperbolic
-    return loops.h_inverse_fast if is_fast_inverse(p) else loops.h_inverse_general
+    fast = is_fast_inverse(p)
+    return _H_INVERSE.get(p, loops.h_inverse_fast if fast else loops.h_inverse_general)
 
 
 def _inverse_slack_loop(p: float) -> Loop:

@@ -44,6 +44,29 @@ def test_benchmark_runs(group, method):
             compile(result, method.__name__, "exec")
 
 
+LIMITS = {  # units in the last place
+    "h": 2.0,
+    "h_of_slack": 1.5,
+    "h_prime": 2.0,
+    "h_integral": 3.0,
+    "h_inverse": 2.0,
+    "h_inverse_slack": 2.0,
+    "potential_q": 3.0,
+    "selector_g": 2.0,
+}
+
+
+@pytest.mark.parametrize("function", LIMITS)
+def test_worst_points_known_keep_the_limits(function):
+    from benchmarks.bench_functions import largest_ulps
+
+    errors = largest_ulps(function)
+    assert len(errors) >= 15
+    for p, error in errors.items():
+        closed = function == "h" and p in (2.0, 2.5, 3.0, 4.0, 6.0)
+        assert error <= (1.0 if closed else LIMITS[function]), f"p = {p}"
+
+
 def test_configuration_records_beside_the_suite(root):
     configuration = json.loads((root / "asv.conf.json").read_text())
     assert configuration["results_dir"] == "benchmarks/results"

@@ -1,18 +1,23 @@
 """The largest error of every coordinate function, in units in the last place.
 
-``python benchmarks/functions/accuracy.py [--points N] [--only NAME]`` prints the table.
+``python benchmarks/functions/accuracy.py [--points N] [--only NAME] [--p P ...]`` prints the
+table; with ``--save FILE`` the worst points of every case, and as many others, are kept with
+their references: `sample.json` beside this file, which the benchmark suite tracks, is that.
 The reference is MPFR (gmpy2) at 170 bits, in forms without cancellation; in every case
 those forms are themselves compared with mpmath on the plain definitions, at up to 1400
 digits, in 200 of the points. Half of the points are random, half adversarial: near the
-edges of the domain and near the places where the algorithms change. Two processes.
+edges of the domain and near the places where the algorithms change.
 """
 
 from __future__ import annotations
 
 import argparse
+import heapq
+import json
 import multiprocessing
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import gmpy2
 import mpmath
@@ -241,8 +246,23 @@ def _points_x(rng: np.random.Generator, p: float, m: int) -> list[np.ndarray]:
     ]
 
 
-def worst(task: tuple[str, float, int, int]) -> tuple[str, float, int, float, float, float]:
-    """Largest error of one case, where, and how far reference and mpmath disagree."""
+class Row(NamedTuple):
+    """What one case gave: the table's columns, and points worth keeping."""
+
+    name: str
+    p: float
+    size: int
+    error: float
+    where: float
+    gap: float  # how far the reference and mpmath disagree
+    kept: list[tuple[float, float, float]]  # argument, reference as a sum of two
+
+
+KEPT = 8  # worst points of a case, and as many others, that `--save` keeps
+
+
+def measure(task: tuple[str, float, int, int]) -> Row:
+    """Largest error of one case, and where."""
     name, p, count, seed = task
     gmpy2.get_context().precision = 170
     gmpy2.get_context().emax = 10**9
@@ -250,17 +270,30 @@ def worst(task: tuple[str, float, int, int]) -> tuple[str, float, int, float, fl
     v = points(name, p, count, seed)
     with np.errstate(all="ignore"):
         got = getattr(functions, name)(v, p)
-    largest, where = 0.0, 0.0
+    errors = np.array(
+        [_error(exact(name, x, p), y) for x, y in zip(v.tolist(), got.tolist(), strict=True)]
+    )
+    worst = int(np.argmax(errors))
+    order = heapq.nlargest(KEPT, range(v.size), key=errors.__getitem__)
+    order += list(range(0, v.size, max(1, v.size // KEPT)))[:KEPT]
+    kept = [(x, *_pair(exact(name, x, p))) for x in v[order].tolist()]
+    kept = [row for row in kept if np.isfinite(row[1])]
+    gap = _disagreement(name, p, v)
+    return Row(name, p, v.size, float(errors[worst]), float(v[worst]), gap, kept)
+
+
+def _error(ref: Real, y: float) -> float:
+    """Units in the last place between y and the reference; an overflow must be one."""
     big = mpfr(np.finfo(float).max)
-    for x, y in zip(v.tolist(), got.tolist(), strict=True):
-        ref = exact(name, x, p)
-        if abs(ref) > big:
-            error = 0.0 if abs(y) == np.inf else 1e99 if abs(ref) > 1.0000001 * big else 0.0
-        else:
-            error = abs(float((y - ref) / mpfr(_ulp(float(ref)))))
-        if not error <= largest:
-            largest, where = error, x
-    return name, p, v.size, largest, where, _disagreement(name, p, v)
+    if abs(ref) > big:
+        return 1e99 if abs(y) != np.inf and abs(ref) > 1.0000001 * big else 0.0
+    error = abs(float((y - ref) / mpfr(_ulp(float(ref)))))
+    return error if error == error else 1e99
+
+
+def _pair(ref: Real) -> tuple[float, float]:
+    high = float(ref)
+    return high, float(ref - high) if abs(high) < np.inf else 0.0
 
 
 def _ulp(y: float) -> float:
@@ -285,29 +318,47 @@ def _disagreement(name: str, p: float, v: np.ndarray) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=1_000_000)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--points", type=int, default=1_000_000, help="of each case")
+    parser.add_argument("--only", default="", help="one function")
+    parser.add_argument("--p", type=float, nargs="*", default=[], help="these depths only")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--save", type=Path, help="a JSON file to add the worst points to")
     args = parser.parse_args()
     tasks = [
         (name, p, args.points, args.seed)
         for name, depths, _ in CASES
         for p in depths
-        if args.only in ("", name)
+        if args.only in ("", name) and (not args.p or p in args.p)
     ]
     limit = {(name, p): bound for name, depths, bound in CASES for p in depths}
     start = time.perf_counter()
     print("function          p            points   max ulp  asked  at                     mpmath")
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        for name, p, size, error, where, gap in pool.imap(worst, tasks):
-            bound = limit[name, p]
-            flag = "" if error <= bound else "  ABOVE"
+    with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
+        for row in pool.imap(measure, tasks):
+            bound = limit[row.name, row.p]
+            flag = "" if row.error <= bound else "  ABOVE"
             print(
-                f"{name:16s}  {p:<11.10g}{size:9d}  {error:8.4f}  {bound:5.1f}"
-                f"  {where!r:23s}{gap:8.1e}{flag}",
+                f"{row.name:16s}  {row.p:<11.10g}{row.size:9d}  {row.error:8.4f}  {bound:5.1f}"
+                f"  {row.where!r:23s}{row.gap:8.1e}{flag}",
                 flush=True,
             )
-    print(f"{time.perf_counter() - start:.0f} s")
+            if args.save:
+                save(args.save, row)
+    total = sum(count // 8 * 8 for _, _, count, _ in tasks)
+    print(f"{total} points, {time.perf_counter() - start:.0f} s")
+
+
+def save(path: Path, row: Row) -> None:
+    """Put the kept points of a case into the file: [p, argument, high, low] by function."""
+    table = json.loads(path.read_text()) if path.exists() else {}
+    others = [line for line in table.get(row.name, []) if line[0] != row.p]
+    table[row.name] = sorted([*others, *([row.p, *point] for point in row.kept)])
+    lines = [
+        f'"{name}": [\n' + ",\n".join(json.dumps(line) for line in table[name]) + "\n]"
+        for name in sorted(table)
+    ]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from fastdln.kernels.coordinate_inverse import (
     selector_near,
     selector_zero,
 )
+from fastdln.kernels.coordinate_inverse_algebraic import LINEAR, inverse_3, inverse_4
 from fastdln.kernels.coordinate_inverse_fast import (
     FAST_DEPTH_TO,
     inverse_2_fast,
@@ -50,6 +51,7 @@ from fastdln.kernels.coordinate_power import (
     log_pair_slack,
 )
 from fastdln.kernels.elementary import with_sign
+from fastdln.kernels.intrinsics import fma
 
 __all__ = [
     "h",
@@ -292,9 +294,46 @@ def h_inverse_general(x: float, p: float) -> tuple[float, float]:
 
 
 @jit_inline
+def h_inverse_general_alone(x: float, p: float) -> float:
+    """`h_inverse` for any p > 2."""
+    return h_inverse_general(x, p)[0]
+
+
+@jit_inline
+def h_inverse_slack_general(x: float, p: float) -> float:
+    """`h_inverse_slack` for any p > 2."""
+    return h_inverse_general(x, p)[1]
+
+
+@jit_inline
 def h_inverse_hyperbolic(x: float) -> float:
     """``asinh(x/2)``."""
     return inverse_edges(x, inverse_2_fast(finite_or_1(x)))
+
+
+@jit_inline
+def is_algebraic(a: float) -> bool:
+    """Is ``a = |x|`` where `inverse_3` and `inverse_4` hold?"""
+    return (a >= LINEAR) & (a < INF)
+
+
+@jit_inline
+def h_inverse_quartic(x: float) -> float:
+    """``h_4^-1``."""
+    a = abs(x)
+    good = is_algebraic(a)
+    end = 0.25 * a if a < LINEAR else (1.0 if a == INF else NAN)
+    return with_sign(inverse_4(a if good else 1.0) if good else end, x)
+
+
+@jit_inline
+def h_inverse_cubic(x: float) -> float:
+    """``h_3^-1``."""
+    a = abs(x)
+    good = is_algebraic(a)
+    sixth = fma(a, 0.16666666666666666, a * 9.25185853854297e-18)
+    end = sixth if a < LINEAR else (1.0 if a == INF else NAN)
+    return with_sign(inverse_3(a if good else 1.0) if good else end, x)
 
 
 @jit_inline
@@ -317,6 +356,10 @@ def h_inverse(x: float, p: float) -> float:
     """``h_p^-1(x)``; odd."""
     if p == 2.0:
         return h_inverse_hyperbolic(x)
+    if p == 3.0:
+        return h_inverse_cubic(x)
+    if p == 4.0:
+        return h_inverse_quartic(x)
     if p > 2.0:
         return h_inverse_pair(x, p)[0]
     return NAN

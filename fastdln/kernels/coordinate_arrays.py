@@ -1,10 +1,9 @@
 """The coordinate functions over contiguous arrays: one loop for each form.
 
-Every loop is ``loop(x, p, out) -> int``: it fills out, and is negative if a value came out
-infinite or NaN, so that warnings cost nothing where there is nothing to warn of (the
-comparison with 0 is left to the caller: inside, LLVM would no longer see a reduction).
-The bodies are free of branches: LLVM vectorises them, and vector and scalar
-instructions give the same bits, wherever an array is cut.
+The patterns and what they return are in `coordinate_loops`; the longer functions have loops
+of their own, over blocks, a loop for each step. The bodies are free of branches: LLVM
+vectorises them, and vector and scalar instructions give the same bits, wherever an
+array is cut.
 """
 
 from __future__ import annotations
@@ -24,6 +23,15 @@ from fastdln.kernels.coordinate_fast import (
     log_1_plus,
     log_slack_small,
 )
+from fastdln.kernels.coordinate_inverse_algebraic import (
+    LINEAR,
+    last_3,
+    last_4,
+    slack_3,
+    slack_4,
+    start_3,
+    start_4,
+)
 from fastdln.kernels.coordinate_inverse_fast import (
     argument_2,
     exp_rough,
@@ -37,67 +45,76 @@ from fastdln.kernels.coordinate_inverse_fast import (
     refine,
     usual,
 )
+from fastdln.kernels.coordinate_loops import (
+    LARGEST,
+    MAGNITUDE,
+    Array,
+    each_of_x,
+    each_of_x_and_p,
+    in_blocks,
+    instance,
+    mark,
+)
 from fastdln.kernels.coordinate_power import exponent_b
 from fastdln.kernels.elementary import pow2, with_sign
-from fastdln.kernels.intrinsics import fetch, float_to_bits, use_wide_vectors
-
-Array = Any  # a 1-D contiguous float64 array
+from fastdln.kernels.intrinsics import (
+    float_to_bits,
+    use_wide_vectors,
+)
 
 BLOCK = 512  # elements between two loops of one function: they stay in the nearest cache
 ROW = BLOCK + 24  # rows 4096 bytes apart would seem to overlap to the processor
-STEP = 128  # elements between two requests to memory
-AHEAD = 512  # how far before use they are made
-MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 ONE_BITS = 0x3FF0000000000000
+LINEAR_BITS = int(np.float64(LINEAR).view(np.int64))
 SMALL_BITS = 0x336F000000000000  # below it `one.h_moderate` may take another form
-LARGEST = 0x7FEFFFFFFFFFFFFF  # the bits of the largest double
 
 
 @jit_inline
-def mark(y: float) -> int:
-    """Negative where y is infinite or NaN, else not."""
-    return LARGEST - (float_to_bits(y) & MAGNITUDE)
+def hyperbolic(t: float) -> tuple[float, int]:
+    """`h_hyperbolic` for |t| < 690; the second is negative for other t."""
+    return h_2_small(abs(t))
 
 
 @jit_inline
-def fetch_ahead(x: Array, begin: int) -> None:
-    """Ask for what the loops after this one will read.
+def cubic(t: float) -> tuple[float, int]:
+    """`h_cubic` for |t| < 1; the second is negative for other t."""
+    v, d = h_3(t)
+    return v, float_to_bits(d) - 1
 
-    By itself the processor looks only a few vectors ahead, its window full of arithmetic.
-    """
-    for i in range(begin + AHEAD, min(begin + AHEAD + STEP, x.size), 8):
-        fetch(x, i)
+
+@jit_inline
+def quartic(t: float) -> tuple[float, int]:
+    """`h_quartic` for |t| < 1; the second is negative for other t."""
+    v, d = h_4(t)
+    return v, float_to_bits(d) - 1
+
+
+@jit_inline
+def five_halves(t: float) -> tuple[float, int]:
+    """`h_five_halves` for |t| < 1; the second is negative for other t."""
+    v, d = h_5_halves(t)
+    return v, float_to_bits(d) - 1
+
+
+@jit_inline
+def sextic(t: float) -> tuple[float, int]:
+    """`h_sextic` for |t| < 1; the second is negative for other t."""
+    v, d = h_6(t)
+    return v, float_to_bits(d) - 1
 
 
 @jit_inner
-def put_edges(x: Array, out: Array) -> None:
-    """Infinities and NaN where |x| >= 1."""
+def put_edges(x: Array, out: Array) -> int:
+    """Infinities and NaN where |x| >= 1; as if there were some."""
     for i in range(out.size):
         if not abs(x[i]) < 1.0:
             out[i] = one.edge_odd(out[i], x[i])
+    return -1
 
 
 @jit_inner
-def inside_hyperbolic(x: Array, out: Array) -> int:
-    """`h_hyperbolic` for |x| < 690; negative where there is another x."""
-    use_wide_vectors()
-    seen = 0
-    for begin in range(0, out.size, STEP):
-        t, y = x[begin : begin + STEP], out[begin : begin + STEP]
-        fetch_ahead(x, begin)
-        for i in range(y.size):
-            v, d = h_2_small(abs(t[i]))
-            y[i] = with_sign(v, t[i])
-            seen |= d
-    return seen
-
-
-@jit
-def h_hyperbolic(x: Array, p: float, out: Array) -> int:
-    """The function, p = 2."""
-    seen = inside_hyperbolic(x, out)
-    if seen >= 0:
-        return seen
+def put_hyperbolic(x: Array, out: Array) -> int:
+    """The function, p = 2, for any x."""
     seen = 0
     for i in range(out.size):
         y = one.h_hyperbolic(x[i])
@@ -106,112 +123,73 @@ def h_hyperbolic(x: Array, p: float, out: Array) -> int:
     return seen
 
 
-@jit_inner
-def inside_cubic(x: Array, out: Array) -> int:
-    """`h_cubic` for |x| < 1; negative where there is another x."""
+slack: Any = None  # free names of a pattern
+start: Any = None
+last: Any = None
+whole: Any = None
+edges: Any = None
+
+
+def _in_steps(x: Array, p: float, out: Array) -> int:
+    """An inverse in three steps; where it is linear or at infinity, in a second pass."""
     use_wide_vectors()
     seen = 0
-    for begin in range(0, out.size, STEP):
-        t, y = x[begin : begin + STEP], out[begin : begin + STEP]
-        fetch_ahead(x, begin)
+    n, t, tl, d, dl, r = np.empty((6, ROW))
+    for begin in range(0, out.size, BLOCK):
+        part, y = x[begin : begin + BLOCK], out[begin : begin + BLOCK]
         for i in range(y.size):
-            v, d = h_3(t[i])
-            y[i] = with_sign(v, t[i])
-            seen |= float_to_bits(d) - 1
-    return seen
-
-
-@jit
-def h_cubic(x: Array, p: float, out: Array) -> int:
-    """The function, p = 3."""
-    seen = inside_cubic(x, out)
-    if seen < 0:
-        put_edges(x, out)
-    return seen
-
-
-@jit_inner
-def inside_quartic(x: Array, out: Array) -> int:
-    """`h_quartic` for |x| < 1; negative where there is another x."""
-    use_wide_vectors()
-    seen = 0
-    for begin in range(0, out.size, STEP):
-        t, y = x[begin : begin + STEP], out[begin : begin + STEP]
-        fetch_ahead(x, begin)
+            n[i] = slack(abs(part[i]))
         for i in range(y.size):
-            v, d = h_4(t[i])
-            y[i] = with_sign(v, t[i])
-            seen |= float_to_bits(d) - 1
-    return seen
-
-
-@jit
-def h_quartic(x: Array, p: float, out: Array) -> int:
-    """The function, p = 4."""
-    seen = inside_quartic(x, out)
-    if seen < 0:
-        put_edges(x, out)
-    return seen
-
-
-@jit_inner
-def inside_five_halves(x: Array, out: Array) -> int:
-    """`h_five_halves` for |x| < 1; negative where there is another x."""
-    use_wide_vectors()
-    seen = 0
-    for begin in range(0, out.size, STEP):
-        t, y = x[begin : begin + STEP], out[begin : begin + STEP]
-        fetch_ahead(x, begin)
+            t[i], tl[i], d[i], dl[i], r[i] = start(abs(part[i]), n[i])
         for i in range(y.size):
-            v, d = h_5_halves(t[i])
-            y[i] = with_sign(v, t[i])
-            seen |= float_to_bits(d) - 1
-    return seen
+            v = last(abs(part[i]), t[i], tl[i], d[i], dl[i], r[i])
+            y[i] = with_sign(v, part[i])
+            bits = float_to_bits(part[i]) & MAGNITUDE
+            seen |= (bits - LINEAR_BITS) | (LARGEST - bits)
+    return edges(x, out) if seen < 0 else seen
 
 
-@jit
-def h_five_halves(x: Array, p: float, out: Array) -> int:
-    """The function, p = 5/2."""
-    seen = inside_five_halves(x, out)
-    if seen < 0:
-        put_edges(x, out)
-    return seen
-
-
-@jit_inner
-def inside_sextic(x: Array, out: Array) -> int:
-    """`h_sextic` for |x| < 1; negative where there is another x."""
-    use_wide_vectors()
-    seen = 0
-    for begin in range(0, out.size, STEP):
-        t, y = x[begin : begin + STEP], out[begin : begin + STEP]
-        fetch_ahead(x, begin)
-        for i in range(y.size):
-            v, d = h_6(t[i])
-            y[i] = with_sign(v, t[i])
-            seen |= float_to_bits(d) - 1
-    return seen
-
-
-@jit
-def h_sextic(x: Array, p: float, out: Array) -> int:
-    """The function, p = 6."""
-    seen = inside_sextic(x, out)
-    if seen < 0:
-        put_edges(x, out)
-    return seen
-
-
-@jit
-def h_general(x: Array, p: float, out: Array) -> int:
-    """The function, any p > 2."""
-    use_wide_vectors()
+def _edges_of_inverse(x: Array, out: Array) -> int:
+    """The function where it is linear or at infinity; negative if there is a NaN."""
     seen = 0
     for i in range(out.size):
-        y = one.h_general(x[i], p)
-        out[i] = y
-        seen |= mark(y)
+        if not one.is_algebraic(abs(x[i])):
+            out[i] = whole(x[i])
+            seen |= mark(out[i])
     return seen
+
+
+def in_steps(name: str, slack: Any, start: Any, last: Any, whole: Any) -> Any:
+    """The loop over an inverse's steps."""
+    edges = jit_inner(instance(_edges_of_inverse, "edges_" + name, whole=whole))
+    steps = {"slack": slack, "start": start, "last": last, "edges": edges}
+    return jit(instance(_in_steps, name, **steps))
+
+
+h_hyperbolic = in_blocks("h_hyperbolic", hyperbolic, put_hyperbolic)
+h_cubic = in_blocks("h_cubic", cubic, put_edges)
+h_quartic = in_blocks("h_quartic", quartic, put_edges)
+h_five_halves = in_blocks("h_five_halves", five_halves, put_edges)
+h_sextic = in_blocks("h_sextic", sextic, put_edges)
+h_general = each_of_x_and_p("h_general", one.h_general)
+
+h_prime_hyperbolic = each_of_x("h_prime_hyperbolic", one.h_prime_hyperbolic)
+h_prime_cubic = each_of_x("h_prime_cubic", one.h_prime_cubic)
+h_prime_quartic = each_of_x("h_prime_quartic", one.h_prime_quartic)
+h_prime_five_halves = each_of_x("h_prime_five_halves", one.h_prime_five_halves)
+h_prime_general = each_of_x_and_p("h_prime_general", one.h_prime_general)
+
+h_integral_hyperbolic = each_of_x("h_integral_hyperbolic", one.h_integral_hyperbolic)
+h_integral_general = each_of_x_and_p("h_integral_general", one.h_integral_general)
+
+h_inverse_cubic = in_steps("h_inverse_cubic", slack_3, start_3, last_3, one.h_inverse_cubic)
+h_inverse_quartic = in_steps("h_inverse_quartic", slack_4, start_4, last_4, one.h_inverse_quartic)
+h_inverse_general = each_of_x_and_p("h_inverse_general", one.h_inverse_general_alone)
+h_inverse_slack = each_of_x_and_p("h_inverse_slack", one.h_inverse_slack_general)
+h_of_slack = each_of_x_and_p("h_of_slack", one.h_of_slack)
+
+potential_hyperbolic = each_of_x("potential_hyperbolic", one.potential_hyperbolic)
+potential_general = each_of_x_and_p("potential_general", one.potential_general)
 
 
 @jit_inner
@@ -257,90 +235,6 @@ def h_fast(x: Array, p: float, out: Array) -> int:
 
 
 @jit
-def h_prime_hyperbolic(x: Array, p: float, out: Array) -> int:
-    """The derivative, p = 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_prime_hyperbolic(x[i])
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def h_prime_cubic(x: Array, p: float, out: Array) -> int:
-    """The derivative, p = 3."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_prime_cubic(x[i])
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def h_prime_quartic(x: Array, p: float, out: Array) -> int:
-    """The derivative, p = 4."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_prime_quartic(x[i])
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def h_prime_five_halves(x: Array, p: float, out: Array) -> int:
-    """The derivative, p = 5/2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_prime_five_halves(x[i])
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def h_prime_general(x: Array, p: float, out: Array) -> int:
-    """The derivative, any p > 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_prime_general(x[i], p)
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def h_integral_hyperbolic(x: Array, p: float, out: Array) -> int:
-    """The integral, p = 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_integral_hyperbolic(x[i])
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def h_integral_general(x: Array, p: float, out: Array) -> int:
-    """The integral, any p > 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_integral_general(x[i], p)
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
 def h_inverse_hyperbolic(x: Array, p: float, out: Array) -> int:
     """The inverse of h, p = 2."""
     use_wide_vectors()
@@ -354,18 +248,6 @@ def h_inverse_hyperbolic(x: Array, p: float, out: Array) -> int:
             t = one.inverse_edges(part[i], log1p_sum(e[i], el[i]))
             y[i] = t
             seen |= mark(t)
-    return seen
-
-
-@jit
-def h_inverse_general(x: Array, p: float, out: Array) -> int:
-    """The inverse of h, any p > 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_inverse_general(x[i], p)[0]
-        out[i] = y
-        seen |= mark(y)
     return seen
 
 
@@ -442,54 +324,6 @@ def h_inverse_slack_fast(x: Array, p: float, out: Array) -> int:
             s = finish_slack(part[i], s)
             y[i] = s
             seen |= mark(s)
-    return seen
-
-
-@jit
-def h_inverse_slack(x: Array, p: float, out: Array) -> int:
-    """1 - |inverse of h|, any p > 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_inverse_general(x[i], p)[1]
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def h_of_slack(x: Array, p: float, out: Array) -> int:
-    """Value of h at 1 - x, any p > 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.h_of_slack(x[i], p)
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def potential_hyperbolic(x: Array, p: float, out: Array) -> int:
-    """The potential, p = 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.potential_hyperbolic(x[i])
-        out[i] = y
-        seen |= mark(y)
-    return seen
-
-
-@jit
-def potential_general(x: Array, p: float, out: Array) -> int:
-    """The potential, any p > 2."""
-    use_wide_vectors()
-    seen = 0
-    for i in range(out.size):
-        y = one.potential_general(x[i], p)
-        out[i] = y
-        seen |= mark(y)
     return seen
 
 

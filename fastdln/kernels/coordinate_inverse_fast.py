@@ -20,7 +20,6 @@ from fastdln.kernels.elementary import (
     split_exponent,
     with_sign,
 )
-from fastdln.kernels.extended import fast_two_sum, two_product, two_sum
 from fastdln.kernels.intrinsics import float_to_bits, fma
 
 __all__ = [
@@ -187,23 +186,22 @@ def refine(
 
 @jit_inline
 def argument_2(x: float) -> tuple[float, float]:
-    """e as a sum, ``asinh(x/2) = log(1 + e)``, ``e = x/2 + x**2 / (2 (2 + sqrt(4 + x**2)))``."""
+    """e as a sum, ``asinh(x/2) = log(1 + e)``, ``e = x/2 + x**2 / (2 (2 + sqrt(4 + x**2)))``.
+
+    The root and the quotient are rounded: they weigh at most half, where log(1 + e) is above 1.
+    """
     far = x > 1e18
     y = 1.0 if far else x
-    z, zl = two_product(y, y)
-    square, low = two_sum(4.0, z)
+    square = fma(y, y, 4.0)
     i = reciprocal_root(square)
     s = square * i
-    sl = (fma(-s, s, square) + (low + zl)) * (0.5 * i)
-    t = s + 2.0
-    tl = (s - (t - 2.0)) + sl
+    t = fma(fma(-s, s, square), 0.5 * i, s) + 2.0
     i = reciprocal(t)
     r = y * i
-    rl = (fma(-r, t, y) - r * tl) * i
-    v = y * r
-    e, el = two_sum(y, v)  # twice e
-    e, el = fast_two_sum(e, el + fma(y, rl, fma(y, r, -v)))
-    return x if far else 0.5 * e, 0.0 if far else 0.5 * el
+    r = fma(fma(-r, t, y), i, r)
+    h = 0.5 * y
+    e = fma(h, r, h)
+    return x if far else e, 0.0 if far else fma(h, r, h - e)
 
 
 @jit_inline
@@ -213,9 +211,9 @@ def log1p_sum(e: float, el: float) -> float:
     c = 0.25 * pow2(2 - k)  # 2**-1024 is subnormal, and exact
     one = c - 1.0
     m = fma(c, e, one)
-    ml = fma(c, e, one - m) + c * el
+    ml = fma(c, el, fma(c, e, one - m))
     h, hl = log1p_reduced(int_to_float(k), m)
-    return h + (hl + ml * fma(m, m, 1.0 - m))
+    return h + fma(ml, fma(m, m, 1.0 - m), hl)
 
 
 @jit_inline

@@ -1,13 +1,14 @@
 """The two machine operations that numba does not offer: fused multiply-add and bit casts.
 
 Where the processor has no FMA unit, LLVM would call libm for every `fma` (8 to 23
-times slower overall), so there `fma` is built from Dekker's splitting instead and
-`HAS_FMA` is False. That form is exact as `two_product` needs it, and correctly
-rounded up to the last addition elsewhere; it needs |a|, |b| < 2**996.
+times slower overall), so there `fma` is built from Dekker's splitting and a sum rounded to
+odd (Boldo, Melquiond, IEEE Trans. Comput. 57, 2008), and `HAS_FMA` is False: the same bits,
+but where it underflows or ``a b`` nearly overflows. FASTDLN_FMA=0 in the environment asks for it.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from fractions import Fraction
 from typing import Any
@@ -32,6 +33,8 @@ __all__ = [
 
 
 def _host_has_fma() -> bool:
+    if os.environ.get("FASTDLN_FMA") == "0":
+        return False
     try:
         return bool(llvm.get_host_cpu_features().get("fma", False)) or (
             llvm.get_process_triple().startswith(("aarch64", "arm64"))
@@ -108,22 +111,40 @@ def _fma_exact(a: float, b: float, c: float) -> float:
         return a * b + c
 
 
-def _fma_dekker(a: float, b: float, c: float) -> float:
-    """``a * b + c`` from Dekker's product and Knuth's sum."""
+def _fma_built(a: float, b: float, c: float) -> float:
+    """``a * b + c`` from Dekker's product and three sums, the last but one rounded to odd."""
     p = a * b
     if not abs(p) < 8.98846567431158e307:
         return p + c
-    t = 134217729.0 * a
-    ah = t - (t - a)
-    al = a - ah
-    t = 134217729.0 * b
-    bh = t - (t - b)
-    bl = b - bh
+    ah, al = _split(a)
+    bh, bl = _split(b)
     e = ((ah * bh - p) + ah * bl + al * bh) + al * bl
-    s = p + c
-    z = s - p
-    return s + (((p - (s - z)) + (c - z)) + e)
+    u, ul = _sum(c, e)
+    v, vl = _sum(p, u)
+    w, wl = _sum(ul, vl)
+    n = float_to_bits(w)
+    away = 1 if (wl > 0.0) == (w > 0.0) else -1
+    return v + (bits_to_float(n + away) if (n & 1 == 0) & (wl != 0.0) else w)
 
+
+def _split_parts(a: float) -> tuple[float, float]:
+    """Two halves of 26 bits whose sum is a (Veltkamp), of the largest a too."""
+    big = abs(a) > 1e270
+    c = a * (2.0**-40 if big else 1.0)
+    t = 134217729.0 * c
+    high = (t - (t - c)) * (2.0**40 if big else 1.0)
+    return high, a - high
+
+
+def _sum_parts(a: float, b: float) -> tuple[float, float]:
+    """The sum, rounded, and its error."""
+    s = a + b
+    z = s - a
+    return s, (a - (s - z)) + (b - z)
+
+
+_sum: Any = _sum_parts
+_split: Any = _split_parts
 
 if JIT_DISABLED:
     fma: Any = _fma_exact
@@ -146,15 +167,6 @@ if JIT_DISABLED:
         return float(struct.unpack("<d", struct.pack("<Q", n % 2**64))[0])
 
 else:
-    if HAS_FMA:
-
-        @jit_inline
-        def fma(a: float, b: float, c: float) -> float:
-            """``a * b + c`` rounded once."""
-            return _fma_unit(a, b, c)
-
-    else:
-        fma = jit_inline(_fma_dekker)
 
     @jit_inline
     def float_to_bits(x: float) -> int:
@@ -165,6 +177,17 @@ else:
     def bits_to_float(n: int) -> float:
         """The float64 whose bits are the signed integer n."""
         return _from_bits(n)
+
+    if HAS_FMA:
+
+        @jit_inline
+        def fma(a: float, b: float, c: float) -> float:
+            """``a * b + c`` rounded once."""
+            return _fma_unit(a, b, c)
+
+    else:
+        _sum, _split = jit_inline(_sum_parts), jit_inline(_split_parts)
+        fma = jit_inline(_fma_built)
 
     # in a function with a loop of arithmetic: 512-bit vectors where there are any (LLVM
     # would take 256); the intrinsic itself, for the attribute is that of its caller

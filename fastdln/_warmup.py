@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdln import datasets, functions
+from fastdln.descent import gradient_descent
 from fastdln.limit import flow_limit
 from fastdln.minimizer import l1_minimizer
 from fastdln.problem import Problem
@@ -37,6 +38,10 @@ def compile_all() -> None:
             l1_minimizer(problem, p)
             limit = flow_limit(problem, p, alpha=np.array([1.0, 1e-5]))
             assert np.all(np.isfinite(limit.deviation_norm))  # computed when asked for
+    for method in ("plain", "compensated", "leap"):
+        gradient_descent(problems[0], 3.0, 0.1, 1e-3, 10, method=method)
+    gradient_descent(problems[0], 3.0, [0.1, 0.2], 1e-3, 10, method="plain")
+    gradient_descent(problems[0], 3.0, 0.1, 1e-3, 10, batch_size=1, rng=0)
     t = np.array([0.25, 0.5])
     # Depths with a closed form of their own, one without, and one for each element.
     for depth in (2.0, 2.5, 3.0, 4.0, 6.0, 3.5, np.array([2.0, 3.5])):

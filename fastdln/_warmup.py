@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdln import datasets, functions
+from fastdln.descent import gradient_descent
 from fastdln.flow import gradient_flow
 from fastdln.limit import flow_limit
 from fastdln.minimizer import l1_minimizer
@@ -39,6 +40,10 @@ def compile_all() -> None:
             l1_minimizer(problem, p)
             limit = flow_limit(problem, p, alpha=np.array([1.0, 1e-5]))
             assert np.all(np.isfinite(limit.deviation_norm))  # computed when asked for
+    for method in ("plain", "compensated", "leap"):
+        gradient_descent(problems[0], 3.0, 0.1, 1e-3, 10, method=method)
+    gradient_descent(problems[0], 3.0, [0.1, 0.2], 1e-3, 10, method="plain")
+    gradient_descent(problems[0], 3.0, 0.1, 1e-3, 10, batch_size=1, rng=0)
         for method in ("dop853", "radau"):
             gradient_flow(problems[0], p, 0.1, [1.0, np.inf], method=method)
     gradient_flow(problems[0], 2, 0.1, 1.0, method="tsit5", form="weights")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastdln._flow_engine import Engine, ExplicitEngine, Observed, Segments
 from fastdln._flow_events import Watcher
 from fastdln._flow_implicit import CollocationEngine
+from fastdln._flow_slack import SlackEngine
 from fastdln._interrupt import heard_between_pieces
 from fastdln.kernels.flow_output import weights_of_slack
 from fastdln.kernels.flow_rhs import DUAL, Flow
@@ -21,11 +22,13 @@ from fastdln.limit import flow_limit
 from fastdln.problem import Problem
 from fastdln.results import FlowEvent, FlowStats, Status
 
-__all__ = ["Plan", "Trajectory", "flow_of", "run"]
+__all__ = ["Plan", "Trajectory", "flow_of", "noisy", "run"]
 
 Array = NDArray[np.float64]
 
 _NOTHING = np.empty(0)
+_SMALL = 5e-3  # alpha^(p-2): explicit methods would need its inverse of steps
+_NOISE = 1e-15  # of rtol * alpha^(p-2)
 _PATIENCE = 2000  # steps before the limit is worth its price although t is finite
 
 
@@ -68,6 +71,11 @@ def flow_of(problem: Problem, p: float, log_alpha: float) -> Flow:
     eps = math.exp(-L) if L < 745.0 else 0.0
     columns = np.ascontiguousarray(problem.A.T)
     return Flow(problem.A, columns, problem.y, p, c, L, eps, log_alpha)
+
+
+def noisy(p: float, log_alpha: float, rtol: float) -> bool:
+    """Whether slacks of size alpha^(p-2) drown in the rounding of A^T (A psi - y)."""
+    return p > 2.0 and (p - 2.0) * log_alpha + math.log(rtol) < math.log(_NOISE)
 
 
 class _Record:
@@ -133,7 +141,10 @@ class _Runner:
     def _first_engine(self) -> Engine:
         plan = self.plan
         name = plan.method
-        if name == "radau":
+        if noisy(plan.p, plan.log_alpha, plan.rtol):
+            return SlackEngine(self.flow, plan.rtol)
+        sigma = math.exp((plan.p - 2.0) * plan.log_alpha)
+        if name == "radau" or (name == "auto" and plan.form == DUAL and sigma < _SMALL):
             return CollocationEngine(self.flow, plan.rtol)
         if name == "auto":
             name = "tsit5" if plan.rtol > 1e-5 else "dop853"
@@ -168,6 +179,8 @@ class _Runner:
                 return Status.INTEGRATED
             if code == CONVERGED:
                 return self._join()
+            if code == STUCK and self.plan.method == "auto" and len(self.methods) == 1:
+                code = STIFF if isinstance(self.engine, ExplicitEngine) else STUCK
             if code in (STUCK, INVALID):
                 return self._stop(Status.STUCK if code == STUCK else Status.INVALID)
             if self.tried >= self.plan.max_steps:

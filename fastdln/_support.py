@@ -58,9 +58,10 @@ def split_at(problem: Problem, minimizer: L1Minimizer) -> Split:
     k = on.size - minimizer.face_dimension
     U, sizes, Vt = np.linalg.svd(A[:, on], full_matrices=True)
     inverse = (Vt[:k].T / sizes[:k]) @ U[:, :k].T
+    A_off = np.take(A, off, axis=1)
     return Split(
-        on, off, np.sign(minimizer.psi[on]), np.abs(minimizer.psi[on]), A[:, on], A[:, off],
-        inverse, inverse @ A[:, off], U[:, k:], Vt[k:].T,
+        on, off, np.sign(minimizer.psi[on]), np.abs(minimizer.psi[on]), A[:, on], A_off,
+        inverse, inverse @ A_off, U[:, k:], Vt[k:].T,
     )  # fmt: skip
 
 

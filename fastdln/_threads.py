@@ -41,7 +41,7 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 
 def thread_count() -> int:
     """Cores this process may use, at most NUMBA_NUM_THREADS; 1 within `single`."""
-    if getattr(_here, "single", False):
+    if _is_single():
         return 1
     try:
         cores = len(os.sched_getaffinity(0))
@@ -50,10 +50,15 @@ def thread_count() -> int:
     return max(1, min(cores, int(config.NUMBA_NUM_THREADS)))
 
 
+def _is_single() -> bool:
+    """Whether this thread keeps to itself: the pool's must not wait for others of the pool."""
+    return getattr(_here, "single", False)
+
+
 @contextmanager
 def single() -> Iterator[None]:
     """Keep the calling thread from waking others: it is one of many at work already."""
-    before = getattr(_here, "single", False)
+    before = _is_single()
     _here.single = True
     try:
         yield
@@ -62,7 +67,7 @@ def single() -> Iterator[None]:
 
 
 def _enter_pool() -> None:
-    _here.single = True  # a thread of the pool must not wait for others of the pool
+    _here.single = True
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
@@ -87,7 +92,7 @@ if hasattr(os, "register_at_fork"):
 def run_chunks(work: Callable[[int, int], int], size: int) -> bool:
     """Call ``work(start, stop)`` on pieces that cover ``range(size)``; is any result negative?"""
     threads = thread_count()
-    if size < PARALLEL_FROM or threads == 1:
+    if size < PARALLEL_FROM or threads == 1 or _is_single():
         return bool(work(0, size) < 0)
     count = threads * CHUNKS_PER_THREAD
     cuts = [size * i // count for i in range(count + 1)]
@@ -124,7 +129,7 @@ def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     Never more than two items a thread are under way or waiting to be taken.
     """
     threads = thread_count()
-    if threads == 1:
+    if threads == 1 or _is_single():
         yield from map(work, items)
         return
     pool, waiting = _pool(threads), deque[Future[R]]()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdln import datasets, functions
+from fastdln.flow import gradient_flow
 from fastdln.limit import flow_limit
 from fastdln.minimizer import l1_minimizer
 from fastdln.null_space import null_space_constants
@@ -38,6 +39,10 @@ def compile_all() -> None:
             l1_minimizer(problem, p)
             limit = flow_limit(problem, p, alpha=np.array([1.0, 1e-5]))
             assert np.all(np.isfinite(limit.deviation_norm))  # computed when asked for
+        for method in ("dop853", "radau"):
+            gradient_flow(problems[0], p, 0.1, [1.0, np.inf], method=method)
+    gradient_flow(problems[0], 2, 0.1, 1.0, method="tsit5", form="weights")
+    gradient_flow(problems[0], 3, 1e-20, 1.0)
     null_space_constants(datasets.gaussian(40, 120, 4).problem)  # large enough for homotopy
     t = np.array([0.25, 0.5])
     # Depths with a closed form of their own, one without, and one for each element.

@@ -19,9 +19,9 @@ from fastdln._check import (
     check_times,
     check_tolerance,
 )
-from fastdln._flow_engine import Observed
+from fastdln._flow_engine import EXPLICIT, Observed
 from fastdln._flow_events import Activation, ResidualBelow, check_events
-from fastdln._flow_run import Plan, Trajectory, run
+from fastdln._flow_run import Plan, Trajectory, noisy, run
 from fastdln._threads import run_all
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
 from fastdln.problem import Problem, check_problem
@@ -33,7 +33,6 @@ Array = NDArray[np.float64]
 
 METHODS = ("auto", "tsit5", "dop853", "radau")
 FORMS = {"dual": DUAL, "weights": WEIGHTS}
-_NOISE = 1e-15  # rounding of A^T (A psi - y), and so of the slack 1 - |tau|, of size alpha^(p-2)
 
 
 class FlowInterrupted(KeyboardInterrupt):
@@ -93,9 +92,9 @@ def gradient_flow(
     log_alpha : float, optional
         Natural logarithm of alpha instead, for alphas that underflow.
     method : {"auto", "tsit5", "dop853", "radau"}, optional
-        Explicit methods of order 5 and 8; Radau collocation of 5, 7 or 9 stages, in the
-        slacks, for stiff flows. "auto" starts with an explicit one and changes to Radau
-        where stability, not accuracy, limits its steps.
+        Explicit methods of order 5 and 8; Radau collocation in the slacks, for stiff flows
+        and any alpha. "auto" starts with an explicit one and changes to Radau where
+        stability, not accuracy, limits its steps, or at once where alpha is tiny.
     form : {"dual", "weights"}, optional
         Integrate lambda, or the weights as the papers write them: slower, and an
         independent check.
@@ -245,11 +244,10 @@ def _plan(
     tolerance = check_tolerance(rtol)
     if form == "weights" and method == "radau":
         raise ValueError("form must be 'dual' for method 'radau', got 'weights'")
-    log_sigma = (depth - 2.0) * size
-    if depth > 2.0 and log_sigma + math.log(tolerance) < math.log(_NOISE):
+    if method in EXPLICIT and form == "dual" and noisy(depth, size, tolerance):
         raise ValueError(
-            f"method {method!r} needs rtol * alpha**(p - 2) >= {_NOISE:g}, got {tolerance:g} * "
-            f"exp({log_sigma:.6g})"
+            f"method {method!r} needs rtol * alpha**(p - 2) >= 1e-15, got {tolerance:g} * "
+            f"exp({(depth - 2.0) * size:.6g}); 'radau' does not"
         )
     return Plan(
         problem=_full_rank(problem), p=depth, log_alpha=size, method=method, form=FORMS[form],

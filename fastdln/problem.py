@@ -248,5 +248,10 @@ def check_problem(problem: Any) -> Problem:
 
 def _surely_full_rank(A: Array) -> bool:
     """Whether the Gram matrix alone, at a fraction of an SVD's cost, proves full row rank."""
-    eigenvalues = np.linalg.eigvalsh(A @ A.T)
-    return bool(eigenvalues[0] > 1e-10 * eigenvalues[-1])
+    gram = A @ A.T
+    try:  # the least eigenvalue is above a part of the trace: cheaper than all eigenvalues
+        np.linalg.cholesky(gram - 2e-10 * np.trace(gram) * np.eye(gram.shape[0]))
+        return True
+    except np.linalg.LinAlgError:
+        eigenvalues = np.linalg.eigvalsh(gram)
+        return bool(eigenvalues[0] > 1e-10 * eigenvalues[-1])

@@ -174,7 +174,7 @@ def convergence_rate(problem: Problem, p: float) -> ConvergenceRate:
     if minimizer.support.size == 0:
         return _immediate(depth, minimizer, none)
     split = split_at(problem, minimizer)
-    if split.off.size == 0 and minimizer.unique:
+    if minimizer.unique and problem.rank == split.on.size + split.off.size:
         return _immediate(depth, minimizer, none)
     vertex = least_sup_norm(split, split.sign)
     rho = 0.0 if vertex.rho < _ZERO else vertex.rho

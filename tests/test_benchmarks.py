@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 
-MODULES = ("bench_descent", "bench_functions", "bench_import", "bench_limits")
+MODULES = ("bench_descent", "bench_flow", "bench_functions", "bench_import", "bench_limits")
 
 
 def benchmarks():

@@ -14,6 +14,8 @@ import pytest
 
 import fastdln as fd
 from fastdln import Status
+from fastdln._flow_run import flow_of
+from fastdln._flow_slack import SlackEngine
 
 CASES = [(method, form) for method in ("tsit5", "dop853") for form in ("dual", "weights")]
 
@@ -85,6 +87,73 @@ def test_joined_to_the_limit(p, alpha):
         assert path.status is Status.INTEGRATED
         assert relative(path.psi[-1], limit.psi, alpha**p) <= 1e-8
         np.testing.assert_allclose(path.u[-1] ** p - path.v[-1] ** p, limit.psi, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["line", "plane", "random"])
+@pytest.mark.parametrize(("p", "log10_alpha"), [(3.0, -6), (3.0, -20), (2.5, -20), (4.0, -7)])
+def test_tiny_alpha(name, p, log10_alpha):
+    """Where doubles cannot hold the slack in tau: plateau, activations, the end."""
+    problem, log_alpha = getattr(fd.datasets, name)(), log10_alpha * math.log(10.0)
+    c = p * (p - 2.0) * math.exp((p - 2.0) * log_alpha)
+    pull = problem.A.T @ problem.y
+    t = np.array([0.3, 0.9, 1.7, 3.1, 8.0, 100.0]) / (c * np.max(np.abs(pull)))
+    fine = fd.gradient_flow(problem, p, None, t, log_alpha=log_alpha, rtol=1e-11)
+    assert fine.status is Status.INTEGRATED
+    with np.errstate(under="ignore"):
+        eps = math.exp(p * log_alpha)
+        for k in range(2):  # before anything is active lambda grows with t alone
+            np.testing.assert_allclose(
+                fine.psi[k], eps * fd.h(c * t[k] * pull, p), rtol=1e-9, atol=1e-13 * eps
+            )
+    limit = fd.flow_limit(problem, p, log_alpha=log_alpha)
+    assert relative(fine.psi[-1], limit.psi, eps) <= 1e-11
+    coarse = fd.gradient_flow(problem, p, None, t, log_alpha=log_alpha, rtol=1e-6)
+    assert relative(coarse.psi, fine.psi, eps) <= 5e-6
+    np.testing.assert_allclose(fine.u**p - fine.v**p, fine.psi, rtol=1e-9, atol=1e-13 * eps)
+
+
+@pytest.mark.parametrize("name", ["line", "plane", "random"])
+def test_tiny_alpha_of_depth_two(name):
+    problem, log_alpha = getattr(fd.datasets, name)(), -150.0 * math.log(10.0)
+    t = [20.0, 60.0, 170.0, 400.0, 3000.0]
+    psi = [
+        fd.gradient_flow(problem, 2, None, t, log_alpha=log_alpha, rtol=rtol, method=method).psi
+        for method, rtol in (("radau", 1e-11), ("dop853", 1e-9), ("auto", 1e-6))
+    ]
+    eps = math.exp(2 * log_alpha)
+    assert relative(psi[1], psi[0], eps) <= 5e-9
+    assert relative(psi[2], psi[0], eps) <= 5e-6
+    limit = fd.flow_limit(problem, 2, log_alpha=log_alpha)
+    assert relative(psi[0][-1], limit.psi, eps) <= 1e-11
+
+
+@pytest.mark.parametrize(("p", "last"), [(3.0, -20), (2.0, -100)])
+def test_steps_grow_as_the_logarithm_of_alpha(p, last):
+    steps = []
+    for log10_alpha in (last / 4, last / 2, last):
+        log_alpha = log10_alpha * math.log(10.0)
+        end = 100.0 * -log_alpha if p == 2.0 else 100.0 * math.exp((2.0 - p) * log_alpha)
+        path = fd.gradient_flow(
+            fd.datasets.random(), p, None, end, log_alpha=log_alpha, method="radau"
+        )
+        assert path.status is Status.INTEGRATED
+        steps.append(path.stats.steps + path.stats.rejections)
+    assert steps[2] <= 2.2 * steps[1] <= 2.2**2 * steps[0]
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-7, 1e-12])
+def test_reference_in_basis_slacks(reference, rtol):
+    """The engine for tiny alpha, where the others are at home."""
+    for problem, p, alpha, t, exact in cases(reference):
+        engine = SlackEngine(flow_of(problem, p, math.log(alpha)), rtol)
+        times, psi = np.array(t), []
+        code = 0
+        while code == 0:
+            grid = times[len(psi) :]
+            code, segments = engine.advance(t[-1], grid, False, np.empty(0), False, 10**6)
+            if segments is not None:
+                psi.extend(segments.observe(grid[grid <= segments.times[-1]]).psi)
+        assert relative(np.array(psi), exact, alpha**p) <= 5 * rtol
 
 
 def test_until_converged():

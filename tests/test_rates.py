@@ -192,6 +192,7 @@ def test_a_leading_term_that_vanishes_is_said(p):
     [
         fd.Problem([[2.0, 1.0], [0.0, 1.0]], [1.0, 3.0]),
         fd.Problem([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0]], [1.0, 3.0]),
+        fd.Problem([[1.0, 0.5], [0.25, 1.0]], [1.0, 0.25]),  # off the support, and yet 0
         fd.Problem([[1.0, 2.0]], [0.0]),
         fd.Problem([[0.0, 0.0]], [1.0]),
     ],

@@ -1,1 +1,0 @@
-"""Side by side with what users would pick instead."""

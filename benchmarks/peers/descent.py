@@ -122,7 +122,10 @@ def steps() -> None:
             once = max(seconds(lambda loop=loop: loop(2)) / 2, 1e-7)
             counts[name] = max(2, int(_SECONDS / once / 5))
         runs = [
-            {name: seconds(lambda n=name: loops[n](counts[n])) / counts[name] for name in loops}
+            {
+                name: seconds(lambda loop=loop, n=counts[name]: loop(n)) / counts[name]
+                for name, loop in loops.items()
+            }
             for _ in range(5)
         ]
         medians = {name: statistics.median(run[name] for run in runs) for name in loops}

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
+from fastdln.kernels.descent_lanes import LANES, dot_dd
 from fastdln.kernels.descent_plain import DIVERGED, MOVING, STALLED
 from fastdln.kernels.descent_power import power_dd_into
 from fastdln.kernels.extended import (
@@ -30,31 +31,20 @@ from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
 __all__ = ["fill", "run", "sweep", "update"]
 
-_LANES = 16
-
 
 @jit_inner
 def _dot(row, xh, xl, s, c):
     """``row . (xh + xl)`` as a double-double (Dot2, 16 partial sums; s, c are scratch)."""
-    use_wide_vectors()
     n = row.size
-    whole = n - n % _LANES
-    for k in range(_LANES):
-        s[k] = 0.0
-        c[k] = 0.0
-    for j in range(0, whole, _LANES):
-        a, bh, bl = row[j : j + _LANES], xh[j : j + _LANES], xl[j : j + _LANES]
-        for k in range(_LANES):
-            p, e = two_product(a[k], bh[k])
-            s[k], f = two_sum(s[k], p)
-            c[k] += fma(a[k], bl[k], e + f)
+    whole = n - n % LANES
+    dot_dd(row, xh, xl, s, c, whole)
     hi, lo = 0.0, 0.0
     for j in range(whole, n):
         p, e = two_product(row[j], xh[j])
         hi, f = two_sum(hi, p)
         lo += fma(row[j], xl[j], e + f)
     hi, lo = fast_two_sum(hi, lo)
-    for k in range(_LANES):
+    for k in range(LANES):
         p, e = fast_two_sum(s[k], c[k])
         hi, lo = dd_add(hi, lo, p, e)
     return hi, lo
@@ -79,7 +69,7 @@ def sweep(A, y, psih, psil, gh, gl):
     for j in range(gh.size):
         gh[j] = 0.0
         gl[j] = 0.0
-    s = np.empty((2, _LANES))
+    s = np.empty((2, LANES))
     m = y.size
     for i in range(0, m, 2):
         a = A[i]

@@ -15,9 +15,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastdln._jit import JIT_DISABLED, jit_inner
+from fastdln.kernels.extended import two_product, two_sum
 from fastdln.kernels.intrinsics import HAS_FMA, fma
 
-__all__ = ["LANES", "add_tile", "four_dots"]
+__all__ = ["LANES", "add_tile", "dot_dd", "four_dots"]
 
 LANES = 16
 
@@ -150,3 +151,68 @@ if not JIT_DISABLED and not HAS_FMA:
     add_tile: Any = jit_inner(_tile_slow)
 else:
     add_tile = _tile_slow if JIT_DISABLED else _add_tile
+
+
+@intrinsic
+def _dot_dd(typingctx: Any, a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def data(i: int) -> Any:
+            return context.make_array(signature.args[i])(context, builder, args[i]).data
+
+        vector, size = ir.VectorType(ir.DoubleType(), 8), args[5]
+        row, high, low, sums, rests = (data(i) for i in range(5))
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f64"
+        )
+
+        def place(array: Any, index: Any) -> Any:
+            return builder.bitcast(builder.gep(array, [index]), vector.as_pointer())
+
+        def load(array: Any, index: Any) -> Any:
+            value = builder.load(place(array, index))
+            value.align = 8
+            return value
+
+        kept = [cgutils.alloca_once(builder, vector) for _ in range(4)]
+        for spot in kept:
+            builder.store(ir.Constant(vector, [0.0] * 8), spot)
+        add, sub = builder.fadd, builder.fsub
+        zero, step = ir.Constant(size.type, 0), ir.Constant(size.type, LANES)
+        with cgutils.for_range_slice(builder, zero, size, step) as (j, _):
+            for half in range(2):
+                index = builder.add(j, ir.Constant(j.type, 8 * half))
+                x, bh, bl = load(row, index), load(high, index), load(low, index)
+                old, rest = builder.load(kept[half]), builder.load(kept[2 + half])
+                p = builder.fmul(x, bh)
+                e = builder.call(fma, [x, bh, builder.fneg(p)])
+                t = add(old, p)
+                z = sub(t, old)
+                f = add(sub(old, sub(t, z)), sub(p, z))
+                builder.store(t, kept[half])
+                builder.store(add(rest, builder.call(fma, [x, bl, add(e, f)])), kept[2 + half])
+        for half in range(2):
+            spot = ir.Constant(size.type, 8 * half)
+            for array, source in ((sums, kept[half]), (rests, kept[2 + half])):
+                store = builder.store(builder.load(source), place(array, spot))
+                store.align = 8
+        return context.get_dummy_value()
+
+    return types.none(a, xh, xl, s, c, whole), codegen
+
+
+def _dot_dd_slow(a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: int) -> None:
+    """``s[k] + c[k]``: the sum of ``a[j] (xh[j] + xl[j])`` over j = k mod 16, j < whole (Dot2)."""
+    for k in range(LANES):
+        s[k] = 0.0
+        c[k] = 0.0
+    for j in range(0, whole, LANES):
+        for k in range(LANES):
+            p, e = two_product(a[j + k], xh[j + k])
+            s[k], f = two_sum(s[k], p)
+            c[k] += fma(a[j + k], xl[j + k], e + f)
+
+
+if not JIT_DISABLED and not HAS_FMA:
+    dot_dd: Any = jit_inner(_dot_dd_slow)
+else:
+    dot_dd = _dot_dd_slow if JIT_DISABLED else _dot_dd

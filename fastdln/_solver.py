@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._pursuit import pursue
+from fastdln.kernels.centre import centre, open_vertex
 from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
 from fastdln.kernels.polish import Root, polish
+from fastdln.kernels.state import Point
 from fastdln.problem import Constraints
 
 __all__ = [
@@ -29,6 +33,9 @@ Array = NDArray[np.float64]
 _SHALLOW = -24.0  # log eps to which a proof is sought along the path of p = 2
 _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
+_SMALL = 6.0  # log(1/eps) from which the minimiser may be near
+_WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
+_STEPS_FROM_A_VERTEX = 20
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
 
 
@@ -111,6 +118,9 @@ def solve_curve(
     least = -state.log_eps - _LINEAR
     curve.L[:] = np.maximum(L_high, least)
     L_low = np.where(curve.L > 0.0, L_low, 0.0)  # eps > 1: its last digits play no part
+    warm = _warm_state(constraints, p, float(curve.L[0]), limit) if T > 0 else None
+    if warm is not None:
+        curve.work[0, 0], state = warm
     for k in range(T):
         state = _solve_target(constraints, p, curve, k, L_low[k], limit, state)
         curve.state[:] = [state]
@@ -118,6 +128,44 @@ def solve_curve(
     with np.errstate(under="ignore"):
         curve.dual[:] *= np.exp(shift)[:, np.newaxis]
     return curve
+
+
+def _warm_state(
+    constraints: Constraints, p: float, L: float, limit: int
+) -> tuple[int, PathState] | None:
+    """(factorisations, state at L) from the minimiser, where that is near; None elsewhere."""
+    m, N = constraints.A.shape
+    if p == 2.0 or m * N < _WORTH_A_PURSUIT or L < _SMALL or not _reaches_its_law(p, L):
+        return None
+    vertex = pursue(constraints.A, constraints.y)
+    if vertex is None:
+        return None
+    goal, b = max(-L, _deepest(p)), _exponent(p)
+    columns, sgn, s = np.empty(m, np.int64), np.empty(m), np.empty(m)
+    point = Point(np.empty(N), np.ones(N), np.ones(N), np.empty(N), np.empty(N), np.empty(N))
+    matrix, squares, sigma = constraints.A, constraints.squares, math.exp(goal / b)
+    if not open_vertex(
+        matrix, squares, b, sigma, vertex.support, vertex.values, vertex.dual, columns, sgn, s,
+        point,
+    ):  # fmt: skip
+        return None
+    code, done, piece = LIMIT, 0, _factorisations_in_half_a_second(m, N)
+    most = min(limit, _STEPS_FROM_A_VERTEX)
+    while code == LIMIT and done < most:
+        code, count = centre(
+            matrix,
+            constraints.y,
+            squares,
+            b,
+            sigma,
+            min(piece, most - done),
+            columns,
+            sgn,
+            s,
+            point,
+        )
+        done += count
+    return (done, PathState(columns, sgn, s, goal)) if code == REACHED else None
 
 
 def _solve_target(
@@ -138,7 +186,7 @@ def _solve_target(
     curve.log_unit[k], curve.bound[k] = polished[3], bound
     curve.residual[k] = residual_norm(constraints.A, constraints.y, curve.psi[k])
     curve.codes[k] = code, polished[0]
-    curve.work[k] = count + polished[2], polished[1]
+    curve.work[k] += count + polished[2], polished[1]
     return here if code == REACHED and goal <= -L else state
 
 

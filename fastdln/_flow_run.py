@@ -70,8 +70,8 @@ def flow_of(problem: Problem, p: float, log_alpha: float) -> Flow:
             f"alpha**(p - 2) must lie within 1e-290 ... 1e290, got exp({(p - 2.0) * log_alpha:.6g})"
         )
     eps = math.exp(-L) if L < 745.0 else 0.0
-    columns = np.ascontiguousarray(problem.A.T)
-    return Flow(problem.A, columns, problem.y, p, c, L, eps, log_alpha)
+    columns = np.ascontiguousarray(problem.dense.T)
+    return Flow(problem.dense, columns, problem.y, p, c, L, eps, log_alpha)
 
 
 def noisy(p: float, log_alpha: float, rtol: float) -> bool:

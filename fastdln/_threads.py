@@ -108,12 +108,16 @@ def run_all(
     """
     if thread_count() == 1 or len(items) < 2:
         return [work(item) for item in items]
-    futures = [_pool(thread_count()).submit(work, item) for item in items]
+    pool, futures = _pool(thread_count()), list[Future[Any]]()
     try:
+        while len(futures) < len(items):
+            futures.append(pool.submit(work, items[len(futures)]))
         while wait(futures, timeout=0.2).not_done:  # a wait without end may not be interrupted
             pass
     except KeyboardInterrupt:
         stop()
+        while len(futures) < len(items):
+            futures.append(pool.submit(work, items[len(futures)]))
     return [future.result() for future in futures]
 
 

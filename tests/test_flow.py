@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fastdln as fd
-from fastdln import Status
+from fastdln import Status, flow
 from fastdln._flow_run import flow_of
 from fastdln._flow_slack import SlackEngine
 
@@ -289,12 +289,18 @@ def test_an_interrupt_keeps_the_path():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_an_interrupt_stops_many_flows():
-    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
-    timer.start()
+def test_an_interrupt_stops_many_flows(monkeypatch):
+    integrate, begun = flow._integrate, threading.Event()
+
+    def press_then_integrate(*item):
+        if not begun.is_set():
+            begun.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        return integrate(*item)
+
+    monkeypatch.setattr(flow, "_integrate", press_then_integrate)
     with pytest.raises(KeyboardInterrupt) as caught:
         fd.gradient_flows(fd.datasets.random(), 4, [0.003] * 400, 3e6, method="tsit5")
-    timer.join()
     assert len(caught.value.paths) == 400
     assert caught.value.paths[-1].status is Status.INTERRUPTED
 

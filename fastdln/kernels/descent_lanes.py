@@ -21,6 +21,7 @@ from fastdln.kernels.intrinsics import HAS_FMA, fma
 __all__ = ["LANES", "TILE", "add_and_dot", "add_tile", "dot_dd", "four_dots"]
 
 LANES = 16
+AHEAD = 256  # doubles: how far before their use rows are asked for
 TILE = 8  # rows of a tile: sixteen sums, which hide the latency of an addition
 
 
@@ -51,6 +52,7 @@ def _four_dots(
                 index = builder.add(j, ir.Constant(j.type, 8 * half))
                 b = load(other, index)
                 for row in range(4):
+                    _ask(builder, rows[row], index)
                     place = sums[2 * row + half]
                     product = builder.fmul(load(rows[row], index), b)
                     builder.store(builder.fadd(builder.load(place), product), place)
@@ -61,6 +63,16 @@ def _four_dots(
         return context.get_dummy_value()
 
     return types.none(a0, a1, a2, a3, x, out, whole), codegen
+
+
+def _ask(builder: Any, base: Any, index: Any) -> None:
+    """Bring ``base[index + AHEAD]`` near without waiting for it, wherever that is."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    call = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    fetch = cgutils.get_or_insert_function(builder.module, call, "llvm.prefetch.p0")
+    index = builder.add(index, ir.Constant(index.type, AHEAD))
+    place = builder.bitcast(builder.gep(base, [index]), byte)
+    builder.call(fetch, [place, number(0), number(3), number(1)])
 
 
 def _lanes_slow(a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: int) -> None:
@@ -112,6 +124,7 @@ def _add_and_dot(
                 index = builder.add(j, ir.Constant(j.type, 8 * half))
                 b = load(other, index)
                 for row in range(4):
+                    _ask(builder, rows[row], index)
                     place = sums[2 * row + half]
                     product = builder.fmul(load(rows[row], index), b)
                     builder.store(builder.fadd(builder.load(place), product), place)
@@ -120,9 +133,7 @@ def _add_and_dot(
                 store = builder.store(builder.fadd(load(share, index), rest), spot(share, index))
                 store.align = 8
         for k, place in enumerate(sums):
-            store = builder.store(
-                builder.load(place), spot(target, ir.Constant(size.type, 8 * k))
-            )
+            store = builder.store(builder.load(place), spot(target, ir.Constant(size.type, 8 * k)))
             store.align = 8
         return context.get_dummy_value()
 

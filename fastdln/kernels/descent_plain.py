@@ -3,8 +3,9 @@
     u' = u - (eta p) u^(p-1) g,   v' = v + (eta p) v^(p-1) g,   g = A^T (A psi - y)
 
 The rows of A are taken four at a time: their products with psi first, then, in one loop
-with the products of the next four, their share of g while they are still in cache. Rows are cut into `groups` of fixed extent, each with
-a g of its own, added in order: the bits do not depend on who computes which.
+with the products of the next four, their share of g while they are still in cache. Rows are
+cut into `groups` of fixed extent, each with a g of its own, added in order: the bits do
+not depend on who computes which.
 
 A state is an array (2, 3, N): two copies of u, v, psi. A step reads one and writes the
 other, so that the last finite state outlives an overflow. `at` holds the number of
@@ -20,7 +21,18 @@ from fastdln.kernels.descent_lanes import LANES, add_and_dot, four_dots
 from fastdln.kernels.descent_power import power_into
 from fastdln.kernels.intrinsics import use_wide_vectors
 
-__all__ = ["DIVERGED", "MOVING", "STALLED", "fill", "psi_of", "run", "run_rows", "sweep", "sweeps", "update"]
+__all__ = [
+    "DIVERGED",
+    "MOVING",
+    "STALLED",
+    "fill",
+    "psi_of",
+    "run",
+    "run_rows",
+    "sweep",
+    "sweeps",
+    "update",
+]
 
 MOVING, STALLED, DIVERGED = 0, 1, 2
 

@@ -39,7 +39,7 @@ class Batch:
         self.alphas = alphas
         self.state = np.zeros((2, 2, N, width))
         self.at = np.zeros(2, dtype=np.int64)
-        rows = -(-m // 4) * 4
+        rows = -(-m // kernels.TILE) * kernels.TILE
         self.R, self.totals = np.zeros((rows, width)), np.zeros((groups, rows, width))
         self.flags = np.zeros((groups, 2, width), dtype=np.int64)
         self.status = [Status.ALL_STEPS] * self.size

@@ -245,7 +245,8 @@ class _Rows:
 
 def _losses(problem: Problem, psi: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
-        residual = psi @ problem.dense.T - problem.y
+        rows = psi.reshape(-1, problem.N)  # one product, not one for each configuration
+        residual = (rows @ problem.dense.T).reshape(*psi.shape[:-1], -1) - problem.y
         return 0.5 * np.einsum("...i,...i->...", residual, residual)
 
 

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 
 _GROUPED_FROM = 1 << 20  # entries of A: from here on rows are split into groups
 _GROUPS = 8
+_SHARED_FROM = 1 << 24  # entries of A: from here on a free thread takes the next group
 _SECONDS = 0.1
 _DRAWS = 1 << 16  # random numbers at a time
 
@@ -117,18 +118,18 @@ class Stepper:
             self._space = np.empty(shape), np.empty((self.rows, N))
         g, work = self._space
         kernel, cuts = self.kernel, self.cuts
+        # tasks of less than a millisecond cost as much to hand out as to do: one a thread
+        pieces = groups if self.A.size >= _SHARED_FROM else min(groups, thread_count())
+        ends = [groups * i // pieces for i in range(pieces + 1)]
         for k in range(n_steps):
             now = int(self.at[1])
             old, new = self.state[now], self.state[1 - now]
 
             def sweep(i: int, old: Array = old) -> None:
-                part = slice(cuts[i], cuts[i + 1])
-                if self.compensated:
-                    kernel.sweep(self.A[part], self.y[part], old[4], old[5], g[i, 0], g[i, 1])
-                else:
-                    kernel.sweep(self.A[part], self.y[part], old[2], g[i])
+                psi = old[4:] if self.compensated else old[2]
+                kernel.sweeps(self.A, self.y, psi, g, cuts, ends[i], ends[i + 1])
 
-            run_tasks(sweep, groups)
+            run_tasks(sweep, pieces)
             flag = int(kernel.update(old, new, g, self.p, self.rate, work, k > 0))
             if flag != MOVING:
                 return flag

@@ -13,12 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.descent_lanes import add_tile
+from fastdln.kernels.descent_lanes import TILE, add_tile
 from fastdln.kernels.descent_power import power_into
+from fastdln.kernels.intrinsics import fetch
 
-__all__ = ["BLOCK", "WIDTH", "columns", "gather", "run"]
+__all__ = ["BLOCK", "TILE", "WIDTH", "columns", "gather", "run"]
 
-BLOCK = 64  # columns at a time: a multiple of 4; the packed block stays in cache
+BLOCK = 64  # columns at a time: a multiple of TILE; the packed block stays in cache
 WIDTH = 16  # configurations at a time
 
 
@@ -31,6 +32,15 @@ def _pack(A, low, size, P):
             target[j] = source[j]
         for j in range(source.size, BLOCK):
             target[j] = 0.0
+
+
+@jit_inner
+def _fetch_rows(A, low, first):
+    """Ask for the next block of a few rows: its pieces are too short for the processor's guess."""
+    N = A.shape[1]
+    for i in range(first, min(first + TILE, A.shape[0])):
+        for j in range(0, BLOCK, 8):
+            fetch(A, i * N + low + j)
 
 
 @jit_inner
@@ -66,7 +76,7 @@ def columns(A, low, high, p, rates, old, new, R, total, flags, step):
     """The coordinates from low to high: from `old` to `new` (2, N, B), and their residual.
 
     R (m', B) is the residual before, total (m', B) what these coordinates add to the next one;
-    m' is m rounded up to a multiple of 4. ``flags`` (2, B) counts weights that moved and outputs
+    m' is m rounded up to a multiple of TILE. ``flags`` (2, B) counts weights that moved and outputs
     that are lost. Without `step`, `new` is taken as it is.
     """
     B, rows = rates.size, R.shape[0]
@@ -88,7 +98,7 @@ def columns(A, low, high, p, rates, old, new, R, total, flags, step):
         if step:
             for j in range(G.size):
                 G[j] = 0.0
-            for j in range(0, size, 4):
+            for j in range(0, size, TILE):
                 for k in range(0, B, WIDTH):
                     add_tile(flat, j, 1, BLOCK, residual, k, B, G, j * B + k, rows)
             a, b = before[0, at:end], before[1, at:end]
@@ -96,7 +106,8 @@ def columns(A, low, high, p, rates, old, new, R, total, flags, step):
         for j in range(n, psi.size):
             psi[j] = 0.0
         _outputs(u, v, p, up[:n], vp[:n], psi[:n], flags[1], B)
-        for i in range(0, rows, 4):
+        for i in range(0, rows, TILE):
+            _fetch_rows(A, start + BLOCK, i)
             for k in range(0, B, WIDTH):
                 add_tile(flat, i * BLOCK, BLOCK, 1, psi, k, B, target, i * B + k, BLOCK)
 

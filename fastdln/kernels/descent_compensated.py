@@ -29,7 +29,7 @@ from fastdln.kernels.extended import (
 )
 from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
-__all__ = ["fill", "run", "sweep", "update"]
+__all__ = ["fill", "run", "sweep", "sweeps", "update"]
 
 
 @jit_inner
@@ -83,6 +83,14 @@ def sweep(A, y, psih, psil, gh, gl):
         _add_two(a, b, rh, rl, qh, ql, gh, gl)
     for j in range(gh.size):
         gh[j], gl[j] = fast_two_sum(gh[j], gl[j])
+
+
+@jit
+def sweeps(A, y, psi, g, cuts, first, last):
+    """`sweep` of the groups of rows from first to last, each with its g; psi is (2, N)."""
+    for i in range(first, last):
+        part = A[cuts[i] : cuts[i + 1]]
+        sweep(part, y[cuts[i] : cuts[i + 1]], psi[0], psi[1], g[i, 0], g[i, 1])
 
 
 @jit_inner
@@ -150,9 +158,7 @@ def run(A, y, p, rate, state, at, cuts, n_steps):
     for k in range(n_steps):
         now = at[1]
         old, new = state[now], state[1 - now]
-        for i in range(groups):
-            part = A[cuts[i] : cuts[i + 1]]
-            sweep(part, y[cuts[i] : cuts[i + 1]], old[4], old[5], g[i, 0], g[i, 1])
+        sweeps(A, y, old[4:], g, cuts, 0, groups)
         flag = update(old, new, g, p, rate, work, k > 0)
         if flag != MOVING:
             return flag

@@ -18,9 +18,11 @@ from fastdln._jit import JIT_DISABLED, jit_inner
 from fastdln.kernels.extended import two_product, two_sum
 from fastdln.kernels.intrinsics import HAS_FMA, fma
 
-__all__ = ["LANES", "add_tile", "dot_dd", "four_dots"]
+__all__ = ["LANES", "TILE", "add_and_dot", "add_tile", "dot_dd", "four_dots"]
 
 LANES = 16
+AHEAD = 256  # doubles: how far before their use rows are asked for
+TILE = 8  # rows of a tile: sixteen sums, which hide the latency of an addition
 
 
 @intrinsic
@@ -50,6 +52,7 @@ def _four_dots(
                 index = builder.add(j, ir.Constant(j.type, 8 * half))
                 b = load(other, index)
                 for row in range(4):
+                    _ask(builder, rows[row], index)
                     place = sums[2 * row + half]
                     product = builder.fmul(load(rows[row], index), b)
                     builder.store(builder.fadd(builder.load(place), product), place)
@@ -62,6 +65,16 @@ def _four_dots(
     return types.none(a0, a1, a2, a3, x, out, whole), codegen
 
 
+def _ask(builder: Any, base: Any, index: Any) -> None:
+    """Bring ``base[index + AHEAD]`` near without waiting for it, wherever that is."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    call = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    fetch = cgutils.get_or_insert_function(builder.module, call, "llvm.prefetch.p0")
+    index = builder.add(index, ir.Constant(index.type, AHEAD))
+    place = builder.bitcast(builder.gep(base, [index]), byte)
+    builder.call(fetch, [place, number(0), number(3), number(1)])
+
+
 def _lanes_slow(a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: int) -> None:
     """``out[r, k]``: the sum of ``a_r[j] x[j]`` over j = k mod 16, j < whole."""
     out[:] = 0.0
@@ -72,6 +85,73 @@ def _lanes_slow(a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: int
 
 # out is a C-ordered (4, 16); whole is a multiple of 16; the rows are contiguous
 four_dots: Any = _lanes_slow if JIT_DISABLED else _four_dots
+
+
+@intrinsic
+def _add_and_dot(
+    typingctx: Any, b0: Any, b1: Any, b2: Any, b3: Any, r: Any, g: Any,
+    a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: Any,
+) -> Any:  # fmt: skip
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def data(i: int) -> Any:
+            return context.make_array(signature.args[i])(context, builder, args[i]).data
+
+        number, vector = ir.IntType(64), ir.VectorType(ir.DoubleType(), 8)
+        past, share, rows = [data(i) for i in range(4)], data(5), [data(i) for i in range(6, 10)]
+        other, target, size = data(10), data(11), args[12]
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(8)]
+        for place in sums:
+            builder.store(ir.Constant(vector, [0.0] * 8), place)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+        none, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+        wide = []
+        for k in range(4):
+            scalar = builder.load(builder.gep(data(4), [ir.Constant(number, k)]))
+            lane = builder.insert_element(none, scalar, first)
+            wide.append(builder.shuffle_vector(lane, none, zeros))
+
+        def spot(base: Any, index: Any) -> Any:
+            return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
+
+        def load(base: Any, index: Any) -> Any:
+            value = builder.load(spot(base, index))
+            value.align = 8
+            return value
+
+        zero, step = ir.Constant(size.type, 0), ir.Constant(size.type, LANES)
+        with cgutils.for_range_slice(builder, zero, size, step) as (j, _):
+            for half in range(2):
+                index = builder.add(j, ir.Constant(j.type, 8 * half))
+                b = load(other, index)
+                for row in range(4):
+                    _ask(builder, rows[row], index)
+                    place = sums[2 * row + half]
+                    product = builder.fmul(load(rows[row], index), b)
+                    builder.store(builder.fadd(builder.load(place), product), place)
+                t = [builder.fmul(wide[k], load(past[k], index)) for k in range(4)]
+                rest = builder.fadd(builder.fadd(t[0], t[1]), builder.fadd(t[2], t[3]))
+                store = builder.store(builder.fadd(load(share, index), rest), spot(share, index))
+                store.align = 8
+        for k, place in enumerate(sums):
+            store = builder.store(builder.load(place), spot(target, ir.Constant(size.type, 8 * k)))
+            store.align = 8
+        return context.get_dummy_value()
+
+    signature = types.none(b0, b1, b2, b3, r, g, a0, a1, a2, a3, x, out, whole)
+    return signature, codegen
+
+
+def _both_slow(
+    b0: Any, b1: Any, b2: Any, b3: Any, r: Any, g: Any,
+    a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: int,
+) -> None:  # fmt: skip
+    """``g += (r0 b0 + r1 b1) + (r2 b2 + r3 b3)`` up to whole, and `four_dots` of the a."""
+    _lanes_slow(a0, a1, a2, a3, x, out, whole)
+    g[:whole] += (r[0] * b0 + r[1] * b1)[:whole] + (r[2] * b2 + r[3] * b3)[:whole]
+
+
+# one loop for both: rows in cache and rows from memory are read at the same time
+add_and_dot: Any = _both_slow if JIT_DISABLED else _add_and_dot
 
 
 @intrinsic
@@ -102,14 +182,14 @@ def _add_tile(
             index = builder.add(o0, builder.mul(ir.Constant(number, r), width))
             return builder.add(index, ir.Constant(number, 8 * half))
 
-        sums = [[cgutils.alloca_once(builder, vector) for _ in range(2)] for _ in range(4)]
-        for r in range(4):
+        sums = [[cgutils.alloca_once(builder, vector) for _ in range(2)] for _ in range(TILE)]
+        for r in range(TILE):
             for half in range(2):
                 builder.store(load(target, spot(r, half)), sums[r][half])
         with cgutils.for_range(builder, count) as loop:
             first = builder.add(x0, builder.mul(loop.index, width))
             x = [load(other, builder.add(first, ir.Constant(number, 8 * h))) for h in range(2)]
-            for r in range(4):
+            for r in range(TILE):
                 index = builder.add(p0, builder.mul(loop.index, step))
                 index = builder.add(index, builder.mul(ir.Constant(number, r), row))
                 scalar = builder.load(builder.gep(base, [index]))
@@ -121,7 +201,7 @@ def _add_tile(
                 for half in range(2):
                     old = builder.load(sums[r][half])
                     builder.store(builder.call(fma, [wide, x[half], old]), sums[r][half])
-        for r in range(4):
+        for r in range(TILE):
             for half in range(2):
                 store = builder.store(builder.load(sums[r][half]), place(target, spot(r, half)))
                 store.align = 8
@@ -137,9 +217,9 @@ def _tile_slow(
 ) -> None:
     """``out[o0 + r width + k] += sum_l P[p0 + r row + l step] X[x0 + l width + k]``.
 
-    Four rows r, sixteen columns k, arrays one-dimensional; fused multiply-adds in order of l.
+    Eight rows r, sixteen columns k, arrays one-dimensional; fused multiply-adds in order of l.
     """
-    for r in range(4):
+    for r in range(TILE):
         for k in range(16):
             total = out[o0 + r * width + k]
             for n in range(count):

@@ -2,9 +2,10 @@
 
     u' = u - (eta p) u^(p-1) g,   v' = v + (eta p) v^(p-1) g,   g = A^T (A psi - y)
 
-The rows of A are taken four at a time: their products with psi first, then their share
-of g while they are still in cache. Rows are cut into `groups` of fixed extent, each with
-a g of its own, added in order: the bits do not depend on who computes which.
+The rows of A are taken four at a time: their products with psi first, then, in one loop
+with the products of the next four, their share of g while they are still in cache. Rows are
+cut into `groups` of fixed extent, each with a g of its own, added in order: the bits do
+not depend on who computes which.
 
 A state is an array (2, 3, N): two copies of u, v, psi. A step reads one and writes the
 other, so that the last finite state outlives an overflow. `at` holds the number of
@@ -16,11 +17,22 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.descent_lanes import LANES, four_dots
+from fastdln.kernels.descent_lanes import LANES, add_and_dot, four_dots
 from fastdln.kernels.descent_power import power_into
 from fastdln.kernels.intrinsics import use_wide_vectors
 
-__all__ = ["DIVERGED", "MOVING", "STALLED", "fill", "psi_of", "run", "run_rows", "sweep", "update"]
+__all__ = [
+    "DIVERGED",
+    "MOVING",
+    "STALLED",
+    "fill",
+    "psi_of",
+    "run",
+    "run_rows",
+    "sweep",
+    "sweeps",
+    "update",
+]
 
 MOVING, STALLED, DIVERGED = 0, 1, 2
 
@@ -37,26 +49,34 @@ def _fold(s):
 
 
 @jit_inner
-def _dot_four(a0, a1, a2, a3, x, s):
-    """Four dot products with x, each in 16 partial sums; s is scratch, (4, 16)."""
-    n = x.size
-    whole = n - n % LANES
-    four_dots(a0, a1, a2, a3, x, s, whole)
-    t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
-    for j in range(whole, n):
-        t0 += a0[j] * x[j]
-        t1 += a1[j] * x[j]
-        t2 += a2[j] * x[j]
-        t3 += a3[j] * x[j]
-    return _fold(s[0]) + t0, _fold(s[1]) + t1, _fold(s[2]) + t2, _fold(s[3]) + t3
+def _four(A, i):
+    """Rows i to i + 3, the last one in place of those beyond."""
+    last = A.shape[0] - 1
+    return A[i], A[min(i + 1, last)], A[min(i + 2, last)], A[min(i + 3, last)]
 
 
 @jit_inner
-def _add_four(a0, a1, a2, a3, r0, r1, r2, r3, g):
-    """``g += (r0 a0 + r1 a1) + (r2 a2 + r3 a3)``."""
+def _residual(A, y, x, i, s, r):
+    """``r = A x - y`` of four rows from i on, given their lanes s; a missing row has zero."""
+    n = x.size
+    whole = n - n % LANES
+    for k in range(4):
+        r[k] = 0.0
+    for k in range(min(4, y.size - i)):
+        a, tail = A[i + k], 0.0
+        for j in range(whole, n):
+            tail += a[j] * x[j]
+        r[k] = (_fold(s[k]) + tail) - y[i + k]
+
+
+@jit_inner
+def _add_four(b, r, g, start):
+    """``g += (r0 b0 + r1 b1) + (r2 b2 + r3 b3)``, from `start` on."""
     use_wide_vectors()
-    for j in range(g.size):
-        g[j] += (r0 * a0[j] + r1 * a1[j]) + (r2 * a2[j] + r3 * a3[j])
+    r0, r1, r2, r3 = r[0], r[1], r[2], r[3]
+    b0, b1, b2, b3, out = b[0][start:], b[1][start:], b[2][start:], b[3][start:], g[start:]
+    for j in range(out.size):
+        out[j] += (r0 * b0[j] + r1 * b1[j]) + (r2 * b2[j] + r3 * b3[j])
 
 
 @jit
@@ -64,18 +84,25 @@ def sweep(A, y, psi, g):
     """``g = A.T @ (A @ psi - y)``, reading A once. A missing fourth row counts as zero."""
     for j in range(g.size):
         g[j] = 0.0
-    s = np.empty((4, LANES))
-    m = y.size
-    for i in range(0, m, 4):
-        left = m - i
-        i1, i2, i3 = i + min(1, left - 1), i + min(2, left - 1), i + min(3, left - 1)
-        a0, a1, a2, a3 = A[i], A[i1], A[i2], A[i3]
-        r0, r1, r2, r3 = _dot_four(a0, a1, a2, a3, psi, s)
-        r0 -= y[i]
-        r1 = r1 - y[i1] if left > 1 else 0.0
-        r2 = r2 - y[i2] if left > 2 else 0.0
-        r3 = r3 - y[i3] if left > 3 else 0.0
-        _add_four(a0, a1, a2, a3, r0, r1, r2, r3, g)
+    s, r = np.empty((4, LANES)), np.empty(4)
+    whole = psi.size - psi.size % LANES
+    b = _four(A, 0)
+    four_dots(b[0], b[1], b[2], b[3], psi, s, whole)
+    _residual(A, y, psi, 0, s, r)
+    for i in range(4, y.size, 4):
+        a = _four(A, i)
+        add_and_dot(b[0], b[1], b[2], b[3], r, g, a[0], a[1], a[2], a[3], psi, s, whole)
+        _add_four(b, r, g, whole)
+        _residual(A, y, psi, i, s, r)
+        b = a
+    _add_four(b, r, g, 0)
+
+
+@jit
+def sweeps(A, y, psi, g, cuts, first, last):
+    """`sweep` of the groups of rows from first to last, each with its g."""
+    for i in range(first, last):
+        sweep(A[cuts[i] : cuts[i + 1]], y[cuts[i] : cuts[i + 1]], psi, g[i])
 
 
 @jit
@@ -128,8 +155,7 @@ def run(A, y, p, rate, state, at, cuts, n_steps):
     for k in range(n_steps):
         now = at[1]
         old, new = state[now], state[1 - now]
-        for i in range(groups):
-            sweep(A[cuts[i] : cuts[i + 1]], y[cuts[i] : cuts[i + 1]], old[2], g[i])
+        sweeps(A, y, old[2], g, cuts, 0, groups)
         flag = update(old, new, g, p, rate, work, k > 0)
         if flag != MOVING:
             return flag

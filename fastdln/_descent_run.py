@@ -42,7 +42,7 @@ class Run(NamedTuple):
 
     def stepper(self) -> Stepper:
         """What takes single steps."""
-        A, y, p, eta = self.problem.A, self.problem.y, self.p, self.step_size[0]
+        A, y, p, eta = self.problem.dense, self.problem.y, self.p, self.step_size[0]
         if self.drawn is not None:
             return RowStepper(A, y, p, eta, *self.drawn)
         return Stepper(A, y, p, eta, self.method == "compensated")
@@ -95,7 +95,7 @@ _LEAP_STATUS = {
 def _together(run: Run) -> DescentPath:
     """Plain steps of all configurations at once."""
     problem = run.problem
-    batch = Batch(problem.A, problem.y, run.p, np.array(run.alpha), np.array(run.step_size))
+    batch = Batch(problem.dense, problem.y, run.p, np.array(run.alpha), np.array(run.step_size))
     if run.start is None:
         batch.begin()
     else:
@@ -162,7 +162,7 @@ def _filled(rows: Array, count: int) -> Array:
 
 
 def _leapt(run: Run) -> DescentPath:
-    A, y, rtol = run.problem.A, run.problem.y, run.rtol
+    A, y, rtol = run.problem.dense, run.problem.y, run.rtol
     leaper = Leaper(A, y, run.p, run.alpha[0], run.step_size[0], rtol)
     before, status = run.prepare(leaper), Status.ALL_STEPS
     rows, bound = _Rows(run.problem, run.steps), math.nan
@@ -245,7 +245,7 @@ class _Rows:
 
 def _losses(problem: Problem, psi: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
-        residual = psi @ problem.A.T - problem.y
+        residual = psi @ problem.dense.T - problem.y
         return 0.5 * np.einsum("...i,...i->...", residual, residual)
 
 

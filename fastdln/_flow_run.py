@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 
 _NOTHING = np.empty(0)
 _SMALL = 5e-3  # alpha^(p-2): explicit methods would need its inverse of steps
+_TIGHT = 1e-9  # up to this rtol more of their steps are held down by accuracy, and none seems stiff
 _NOISE = 1e-15  # of rtol * alpha^(p-2)
 _PATIENCE = 2000  # steps before the limit is worth its price although t is finite
 
@@ -69,8 +70,8 @@ def flow_of(problem: Problem, p: float, log_alpha: float) -> Flow:
             f"alpha**(p - 2) must lie within 1e-290 ... 1e290, got exp({(p - 2.0) * log_alpha:.6g})"
         )
     eps = math.exp(-L) if L < 745.0 else 0.0
-    columns = np.ascontiguousarray(problem.A.T)
-    return Flow(problem.A, columns, problem.y, p, c, L, eps, log_alpha)
+    columns = np.ascontiguousarray(problem.dense.T)
+    return Flow(problem.dense, columns, problem.y, p, c, L, eps, log_alpha)
 
 
 def noisy(p: float, log_alpha: float, rtol: float) -> bool:
@@ -144,7 +145,8 @@ class _Runner:
         if noisy(plan.p, plan.log_alpha, plan.rtol):
             return SlackEngine(self.flow, plan.rtol)
         sigma = math.exp((plan.p - 2.0) * plan.log_alpha)
-        if name == "radau" or (name == "auto" and plan.form == DUAL and sigma < _SMALL):
+        stiff = sigma < (_SMALL if plan.rtol > _TIGHT else 10.0 * _SMALL)
+        if name == "radau" or (name == "auto" and plan.form == DUAL and stiff):
             return CollocationEngine(self.flow, plan.rtol)
         if name == "auto":
             name = "tsit5" if plan.rtol > 1e-5 else "dop853"

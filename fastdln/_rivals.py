@@ -33,16 +33,16 @@ def rivals(
               for n in _kernel_vectors(split, vertex, dual, delta, problem.N)]  # fmt: skip
     for f, E in pairs:
         for side in (1.0, -1.0):
-            A = _moved(problem.A, side * E, delta)
+            A = _moved(problem.dense, side * E, delta)
             yield Problem(A, _moved(problem.y, side * f, delta))
 
 
 def rivals_of_zero(problem: Problem, delta: float) -> Iterator[Problem]:
     """The same where y = 0, whose minimiser is 0: only y moves."""
-    R = np.linalg.pinv(problem.A)
+    R = np.linalg.pinv(problem.dense)
     signs = np.where(R[np.argmax(np.abs(R).sum(axis=1))] >= 0.0, 1.0, -1.0)
     for side in (1.0, -1.0):
-        yield Problem(problem.A, _moved(problem.y, side * signs, delta))
+        yield Problem(problem.dense, _moved(problem.y, side * signs, delta))
 
 
 def _moved(values: Array, direction: Array, delta: float) -> Array:

@@ -22,7 +22,7 @@ __all__ = ["DIVERGED", "MOVING", "STALLED", "RowStepper", "Stepper"]
 
 Array = NDArray[np.float64]
 
-_GROUPED_FROM = 1 << 21  # entries of A: from here on rows are split into groups
+_GROUPED_FROM = 1 << 20  # entries of A: from here on rows are split into groups
 _GROUPS = 8
 _SECONDS = 0.1
 _DRAWS = 1 << 16  # random numbers at a time
@@ -117,7 +117,7 @@ class Stepper:
             self._space = np.empty(shape), np.empty((self.rows, N))
         g, work = self._space
         kernel, cuts = self.kernel, self.cuts
-        for _ in range(n_steps):
+        for k in range(n_steps):
             now = int(self.at[1])
             old, new = self.state[now], self.state[1 - now]
 
@@ -129,7 +129,7 @@ class Stepper:
                     kernel.sweep(self.A[part], self.y[part], old[2], g[i])
 
             run_tasks(sweep, groups)
-            flag = int(kernel.update(old, new, g, self.p, self.rate, work))
+            flag = int(kernel.update(old, new, g, self.p, self.rate, work, k > 0))
             if flag != MOVING:
                 return flag
             self.at[:] = (self.at[0] + 1, 1 - now)  # one assignment: an interrupt sees both

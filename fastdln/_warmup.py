@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastdln import datasets, functions
+from fastdln.descent import gradient_descent
 from fastdln.flow import gradient_flow
 from fastdln.limit import flow_limit
 from fastdln.minimizer import l1_minimizer
@@ -43,7 +44,12 @@ def compile_all() -> None:
             gradient_flow(problems[0], p, 0.1, [1.0, np.inf], method=method)
     gradient_flow(problems[0], 2, 0.1, 1.0, method="tsit5", form="weights")
     gradient_flow(problems[0], 3, 1e-20, 1.0)
+    for method in ("plain", "compensated", "leap"):
+        gradient_descent(problems[0], 3.0, 0.1, 1e-3, 10, method=method)
+    gradient_descent(problems[0], 3.0, [0.1, 0.2], 1e-3, 10, method="plain")
+    gradient_descent(problems[0], 3.0, 0.1, 1e-3, 10, batch_size=1, rng=0)
     null_space_constants(datasets.gaussian(40, 120, 4).problem)  # large enough for homotopy
+    flow_limit(datasets.gaussian(40, 260, 4).problem, 3.0, 1e-5)  # and to start from its end
     t = np.array([0.25, 0.5])
     # Depths with a closed form of their own, one without, and one for each element.
     for depth in (2.0, 2.5, 3.0, 4.0, 6.0, 3.5, np.array([2.0, 3.5])):

@@ -230,7 +230,7 @@ def _check_start(start: Any, problem: Problem, p: float, alphas: list[float], ma
             f"start must have {problem.N} coordinates, as problem has, got {start.psi.shape[-1]}"
         )
     if other is not problem and not (
-        np.array_equal(other.A, problem.A) and np.array_equal(other.y, problem.y)
+        np.array_equal(other.dense, problem.dense) and np.array_equal(other.y, problem.y)
     ):
         raise ValueError("start must come from the same problem, got a path of another one")
     given = (kept["p"], *kept["alpha"])

@@ -259,7 +259,7 @@ def _plan(
 
 def _full_rank(problem: Problem) -> Problem:
     """The problem of full row rank with the same flow; with A = 0 any will do."""
-    return problem.reduced if problem.rank > 0 else Problem(problem.A[:1], np.zeros(1))
+    return problem.reduced if problem.rank > 0 else Problem(problem.dense[:1], np.zeros(1))
 
 
 def _progress(progress: Any) -> Callable[[float, int], None] | None:
@@ -273,7 +273,7 @@ def _progress(progress: Any) -> Callable[[float, int], None] | None:
 
 
 def _integrate(problem: Problem, plan: Plan) -> FlowPath:
-    if not np.any(plan.problem.y) or not np.any(plan.problem.A.T @ plan.problem.y):
+    if not np.any(plan.problem.y) or not np.any(plan.problem.dense.T @ plan.problem.y):
         return _wrap(problem, plan, _rest_at_zero(plan))
     return _wrap(problem, plan, run(plan))
 
@@ -281,7 +281,7 @@ def _integrate(problem: Problem, plan: Plan) -> FlowPath:
 def _rest_at_zero(plan: Plan) -> Trajectory:
     """A^T y = 0: nothing moves."""
     times = plan.times if plan.times is not None else np.array([0.0, math.inf])
-    (m, N), T = plan.problem.A.shape, times.size
+    (m, N), T = plan.problem.dense.shape, times.size
     u = np.full((T, N), math.exp(plan.log_alpha))
     zero = np.zeros((T, N))
     seen = Observed(zero, u, u.copy(), np.zeros((T, m)), np.zeros(T))

@@ -295,7 +295,7 @@ def _proved(base: _Base, delta: float) -> tuple[float, float]:
     if not base.duals or not base.minimizer.unique:
         return math.inf, -math.inf
     problem, psi = base.problem, base.minimizer.psi
-    found = enclose(problem.A, problem.y, psi, base.duals, delta)
+    found = enclose(problem.dense, problem.y, psi, base.duals, delta)
     return found.radius, found.margin
 
 
@@ -304,7 +304,7 @@ def _disproved(base: _Base, delta: float) -> tuple[float, tuple[Witness, ...]]:
     problem, minimizer = base.problem, base.minimizer
     if delta == 0.0 or minimizer.status is not Status.PROVED or problem.rank < problem.m:
         return 0.0, ()
-    inputs = [Problem(problem.A, problem.y)]
+    inputs = [Problem(problem.dense, problem.y)]
     if base.split is None or base.vertex is None:  # y = 0
         inputs += rivals_of_zero(problem, delta)
     else:
@@ -328,10 +328,10 @@ def _witness(problem: Problem, p: float) -> Witness | None:
     minimizer = l1_minimizer(problem, p)
     if minimizer.status is not Status.PROVED or not minimizer.unique:
         return None
-    radius = enclose(problem.A, problem.y, minimizer.psi, [minimizer.dual], 0.0).radius
+    radius = enclose(problem.dense, problem.y, minimizer.psi, [minimizer.dual], 0.0).radius
     if not radius < math.inf:
         return None
-    return Witness(problem.A, problem.y, minimizer.psi, radius)
+    return Witness(problem.dense, problem.y, minimizer.psi, radius)
 
 
 def kink_constant(delta: float, p: float) -> float:

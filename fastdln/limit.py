@@ -182,7 +182,7 @@ def _in_pieces(
     """The limit of a wide dense problem; None unless a bound is given for every alpha."""
     from fastdln._matrix_free_limit import limit_by_products
 
-    if constraints.A is not problem._dense or constraints.scale != 1.0:
+    if constraints.A is not problem.dense or constraints.scale != 1.0:
         return None  # scaled: rarely met
     pieces = Blocks(constraints.A, in_memory=True)
     found = limit_by_products(pieces, constraints.y, p, targets, limit, _of_columns)

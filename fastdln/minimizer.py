@@ -55,8 +55,8 @@ def l1_minimizer(problem: Problem, p: float) -> L1Minimizer:
     """
     check_problem(problem)
     depth = check_depth(p)
-    if problem.A.size >= _LARGE:
-        vertex = pursue(problem.A, problem.y)
+    if problem.dense.size >= _LARGE:
+        vertex = pursue(problem.dense, problem.y)
         if vertex is not None:
             return _from_vertex(problem.N, vertex)
     constraints = problem._constraints if problem.rank > 0 else None

@@ -148,8 +148,8 @@ class Problem:
         return self._matrix is not None and 8 * self.m * self.N > self._budget
 
     @cached_property
-    def _dense(self) -> Array:
-        """A as an array."""
+    def dense(self) -> Array:
+        """A as an array, made on first use; ValueError where that exceeds the memory budget."""
         if self._matrix is None:
             dense: Array = self.A
             return dense
@@ -192,13 +192,13 @@ class Problem:
 
     @cached_property
     def _svd(self) -> tuple[Array, Array, Array]:
-        U, S, Vt = np.linalg.svd(self._dense, full_matrices=False)
+        U, S, Vt = np.linalg.svd(self.dense, full_matrices=False)
         return U[:, : self.rank], S[: self.rank], Vt[: self.rank]
 
     @cached_property
     def _row_scale(self) -> Array:
         """Powers of two, so that each row divided by its own has a largest entry near 1."""
-        A = self._dense
+        A = self.dense
         largest = np.maximum(A.max(axis=1), -A.min(axis=1))  # no copy of A
         return np.exp2(np.frexp(np.where(largest > 0.0, largest, 1.0))[1].astype(float))
 
@@ -207,9 +207,9 @@ class Problem:
         ratio = self._row_scale.max() / self._row_scale.min()
         centred = 2.0**-60 < self._row_scale.max() < 2.0**60
         if ratio < 2.0**20 and centred:
-            return self._dense
+            return self.dense
         with np.errstate(under="ignore"):
-            return self._dense / self._row_scale[:, np.newaxis]
+            return self.dense / self._row_scale[:, np.newaxis]
 
     @cached_property
     def _constraints(self) -> Constraints:
@@ -221,7 +221,7 @@ class Problem:
         if not self.consistent:
             return self.reduced._constraints._replace(exact=False)
         A = self._scaled_rows
-        row_scale = self._row_scale if A is not self._dense else np.ones(self.m)
+        row_scale = self._row_scale if A is not self.dense else np.ones(self.m)
         y = self.y / row_scale
         if self.rank < self.m:
             from scipy.linalg import qr  # slow to import, and rarely needed

@@ -58,7 +58,7 @@ def max_stable_step(problem: Problem, p: float, alpha: float) -> float:
         both = np.log(np.stack([larger, 2.0 - larger]))
         with np.errstate(under="ignore"):
             weights = p**2 * np.exp(scale + power * both).sum(axis=0)
-    sharpness = float(np.linalg.eigvalsh((problem.A * weights) @ problem.A.T)[-1])
+    sharpness = float(np.linalg.eigvalsh((problem.dense * weights) @ problem.dense.T)[-1])
     return 2.0 / sharpness if sharpness > 0.0 else math.inf
 
 
@@ -105,7 +105,7 @@ def sufficient_step(problem: Problem, p: float, alpha: float) -> float:
     limit = flow_limit(problem, p, alpha)
     largest = float(np.max(np.abs(limit.psi)))
     M = max(2.0 * largest ** (1.0 / p), 2.0 * alpha)
-    norm = float(np.linalg.norm(problem.A, 2))
-    slope = float(np.max(np.linalg.norm(problem.A, axis=0))) * float(np.linalg.norm(problem.y))
+    norm = float(np.linalg.norm(problem.dense, 2))
+    slope = float(np.max(np.linalg.norm(problem.dense, axis=0))) * float(np.linalg.norm(problem.y))
     curvature = norm**2 * p**2 * 2.0 * M ** (2.0 * p - 2.0)
     return 1.0 / (curvature + p * (p - 1.0) * M ** (p - 2.0) * slope)

@@ -42,7 +42,7 @@ def test_reference_tables_through_other_forms(reference, form):
     for case in reference("flow_limits"):
         A, y = np.array(case["A"], float), np.array(case["y"], float)
         dense, other = fd.Problem(A, y), fd.Problem(form(A), y)
-        np.testing.assert_array_equal(other._dense, A)
+        np.testing.assert_array_equal(other.dense, A)
         for p in (2.0, 3.0):
             first, second = (fd.flow_limit(q, p, [1e-2, 1e-30]) for q in (dense, other))
             assert first.psi.tobytes() == second.psi.tobytes()
@@ -82,7 +82,7 @@ def test_duplicate_entries_are_summed_in_a_copy():
     given = sp.csc_array(([4.0, 1.0, 2.0], [1, 0, 0], [0, 1, 3, 3]), shape=(2, 3))
     problem = fd.Problem(given, [1.0, 1.0])
     assert given.nnz == 3
-    np.testing.assert_array_equal(problem._dense, [[0.0, 3.0, 0.0], [4.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(problem.dense, [[0.0, 3.0, 0.0], [4.0, 0.0, 0.0]])
 
 
 def _operator(matvec, rmatvec, shape=(2, 3)):

@@ -20,7 +20,7 @@ from ..common import reference
 
 _SIZES = ((50, 500), (200, 10_000), (500, 100_000))
 _P, _ALPHA, _ETA = 3.0, 0.1, 1e-4
-_SECONDS = 0.6  # for each of a repeat's loops
+_SECONDS = 0.6  # for the loops of one repeat
 
 
 def gaussian(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:

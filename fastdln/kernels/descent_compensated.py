@@ -109,11 +109,11 @@ def _shrink(h, l, qh, ql, sign, gh, gl):
 
 
 @jit
-def update(old, new, g, p, rate, work):
+def update(old, new, g, p, rate, work, ready):
     """One step from `old` to `new`, both (6, n), given the partial g (groups, 2, n).
 
     `rate` is eta p as a pair, in an array. Returns MOVING, STALLED or DIVERGED; `work` is
-    (6, n).
+    (6, n); it is `ready` if the last call on it ended at `old`, whose powers it holds.
     """
     th, tl = work[4], work[5]
     n = th.size
@@ -124,8 +124,9 @@ def update(old, new, g, p, rate, work):
             th[j], tl[j] = dd_add(th[j], tl[j], g[i, 0, j], g[i, 1, j])
     for j in range(n):
         th[j], tl[j] = dd_mul(th[j], tl[j], rate[0], rate[1])
-    power_dd_into(old[0], old[1], p - 2.0, work[0], work[1])
-    power_dd_into(old[2], old[3], p - 2.0, work[2], work[3])
+    if not ready:
+        power_dd_into(old[0], old[1], p - 2.0, work[0], work[1])
+        power_dd_into(old[2], old[3], p - 2.0, work[2], work[3])
     moved = 0
     for j in range(n):
         uh, ul = _shrink(old[0, j], old[1, j], work[0, j], work[1, j], 1.0, th[j], tl[j])
@@ -146,13 +147,13 @@ def run(A, y, p, rate, state, at, cuts, n_steps):
     """Take up to n_steps steps on one thread; `cuts` are the ends of the row groups."""
     groups, N = cuts.size - 1, A.shape[1]
     g, work = np.empty((groups, 2, N)), np.empty((6, N))
-    for _ in range(n_steps):
+    for k in range(n_steps):
         now = at[1]
         old, new = state[now], state[1 - now]
         for i in range(groups):
             part = A[cuts[i] : cuts[i + 1]]
             sweep(part, y[cuts[i] : cuts[i + 1]], old[4], old[5], g[i, 0], g[i, 1])
-        flag = update(old, new, g, p, rate, work)
+        flag = update(old, new, g, p, rate, work, k > 0)
         if flag != MOVING:
             return flag
         at[0] += 1

@@ -88,11 +88,11 @@ def psi_of(u, v, p, up, vp, psi):
 
 
 @jit
-def update(old, new, g, p, rate, work):
+def update(old, new, g, p, rate, work, ready):
     """One step from `old` to `new`, both (3, n), given the partial g (groups, n).
 
     Returns MOVING, STALLED (no weight changed) or DIVERGED (psi is no longer finite).
-    `work` is (3, n).
+    `work` is (3, n); it is `ready` if the last call on it ended at `old`, whose powers it holds.
     """
     total, up, vp = work[0], work[1], work[2]
     u, v, un, vn = old[0], old[1], new[0], new[1]
@@ -103,8 +103,9 @@ def update(old, new, g, p, rate, work):
         part = g[i]
         for j in range(u.size):
             total[j] += part[j]
-    power_into(u, p - 1.0, up)
-    power_into(v, p - 1.0, vp)
+    if not ready:
+        power_into(u, p - 1.0, up)
+        power_into(v, p - 1.0, vp)
     moved = 0
     for j in range(u.size):
         un[j] = u[j] - (rate * up[j]) * total[j]
@@ -124,12 +125,12 @@ def run(A, y, p, rate, state, at, cuts, n_steps):
     """Take up to n_steps steps on one thread; `cuts` are the ends of the row groups."""
     groups, N = cuts.size - 1, A.shape[1]
     g, work = np.empty((groups, N)), np.empty((3, N))
-    for _ in range(n_steps):
+    for k in range(n_steps):
         now = at[1]
         old, new = state[now], state[1 - now]
         for i in range(groups):
             sweep(A[cuts[i] : cuts[i + 1]], y[cuts[i] : cuts[i + 1]], old[2], g[i])
-        flag = update(old, new, g, p, rate, work)
+        flag = update(old, new, g, p, rate, work, k > 0)
         if flag != MOVING:
             return flag
         at[0] += 1
@@ -151,7 +152,7 @@ def run_rows(A, y, p, rate, state, at, rows):
             target[i] = y[rows[k, i]]
         now = at[1]
         sweep(part, target, state[now, 2], g[0])
-        if update(state[now], state[1 - now], g, p, rate, work) == DIVERGED:
+        if update(state[now], state[1 - now], g, p, rate, work, k > 0) == DIVERGED:
             return DIVERGED
         at[0] += 1
         at[1] = 1 - now

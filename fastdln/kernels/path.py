@@ -36,7 +36,7 @@ from fastdln.kernels.state import (
 )
 from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
 
-__all__ = ["DEEPEST", "FAILED", "LIMIT", "REACHED", "follow", "newton_factor"]
+__all__ = ["DEEPEST", "FAILED", "LIMIT", "REACHED", "follow", "newton_factor", "solve"]
 
 REACHED, LIMIT, FAILED = 0, 1, 2
 
@@ -87,7 +87,7 @@ def newton_factor(A, basis, apart, D, scale, unit, far, weights, S):
 
 
 @jit_inner
-def _solve(S, scale, rhs, out):
+def solve(S, scale, rhs, out):
     """``A D A^T dlambda = A_B rhs`` as ``out = A_B^T dlambda``."""
     for i in range(scale.size):
         out[i] = rhs[i] * scale[i]
@@ -188,7 +188,7 @@ def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, size, point, tau, t_ba
                 for j in range(N):
                     dtau[j] = P_plus[k, j] - P_minus[k, j]
                 to_basis(A, basis, apart, dtau, work, rhs)
-                _solve(S, scale, rhs, t)
+                solve(S, scale, rhs, t)
                 for i in range(m):
                     t_basis[k, i] += t[i]
             elif k > 1:
@@ -211,7 +211,7 @@ def _correct(A, p_is_2, b, level, basis, apart, S, scale, sgn, s, point):
     to_basis(A, basis, apart, psi, work, rhs)
     for i in range(m):
         rhs[i] = basis.x_hi[i] - rhs[i]
-    _solve(S, scale, rhs, t)
+    solve(S, scale, rhs, t)
     from_basis(A, basis, apart, t, work)
     size = _size(p_is_2, b, work, point)
     damp = min(1.0, (2.0 if p_is_2 else 0.7) / size) if size > 0.0 else 1.0

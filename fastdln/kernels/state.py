@@ -25,9 +25,11 @@ __all__ = [
     "NOISE",
     "Point",
     "advance",
+    "evaluate",
     "fill_halves",
     "level_of",
     "locate",
+    "locate_dual",
     "new_point",
     "reselect",
 ]
@@ -94,8 +96,8 @@ def fill_halves(p_is_2, b, level, point):
 
 
 @jit_inner
-def _evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point):
-    """Fill `point` at the state (level, sgn, s)."""
+def _evaluate(A, p_is_2, level, basis, apart, sgn, s, point):
+    """Fill tau and the slacks of `point` at the state (level, sgn, s)."""
     m = s.size
     t = np.empty(m)
     top = level if p_is_2 else 1.0
@@ -113,6 +115,12 @@ def _evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point):
             for i in range(m):
                 slack += apart.sign[k] * apart.g_hi[k, i] * sgn[i] * s[i]
             _set_slack(apart.columns[k], apart.sign[k], slack, point)
+
+
+@jit_inner
+def evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point):
+    """Fill all of `point` at the state (level, sgn, s)."""
+    _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
     fill_halves(p_is_2, b, level, point)
 
 
@@ -151,22 +159,38 @@ def _same(first, second):
 
 
 @jit_inner
-def locate(A, p_is_2, b, level, basis, apart, sgn, s, point):
-    """Evaluate the state, with the columns apart that it needs; returns these.
-
-    Each slack is first measured towards the nearer side (signs may turn).
-    """
+def _turn_signs(p_is_2, level, apart, sgn, s):
+    """Measure each slack towards the nearer side; returns `apart`, empty if signs turned."""
     top = level if p_is_2 else 1.0
     for i in range(s.size):
         if top > 0.0 and s[i] > top:
             s[i] = 2.0 * top - s[i]
             sgn[i] = -sgn[i]
             apart = no_columns(s.size)
-    _evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
+    return apart
+
+
+@jit_inner
+def locate_dual(A, p_is_2, level, basis, apart, sgn, s, point, judge):
+    """tau and the slacks of the state, with the columns apart that `judge` needs; returns these."""
+    apart = _turn_signs(p_is_2, level, apart, sgn, s)
+    _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
+    columns = _columns_apart(p_is_2, level, basis, judge)
+    if not _same(columns, apart.columns):
+        apart = make_apart(A, basis, sgn, columns, point.tau)
+        _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
+    return apart
+
+
+@jit_inner
+def locate(A, p_is_2, b, level, basis, apart, sgn, s, point):
+    """Evaluate the state, with the columns apart that it needs; returns these."""
+    apart = _turn_signs(p_is_2, level, apart, sgn, s)
+    evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
     columns = _columns_apart(p_is_2, level, basis, point)
     if not _same(columns, apart.columns):
         apart = make_apart(A, basis, sgn, columns, point.tau)
-        _evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
+        evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
     return apart
 
 

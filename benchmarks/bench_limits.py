@@ -68,8 +68,9 @@ class SingleTarget:
 
     version = "1"
     timeout = 300
-    warmup_time = 1.0
-    rounds = 4
+    warmup_time = 0.5
+    rounds = 2
+    repeat = (2, 5, 3.0)  # least, most, and seconds: one takes up to a second
     params = ((-9, -100), (2.0, 3.0))
     param_names = ("log10 of eps", "p")
 

@@ -14,16 +14,16 @@ class Peak:
     timeout = 120
 
     def peakmem_h(self) -> None:
-        """h_3 of ten million values: two arrays of 80 MB."""
+        """h_3 of forty million values: two arrays of 320 MB."""
         import fastdln
 
-        fastdln.h(np.linspace(-0.9, 0.9, 10_000_000), 3.0)
+        fastdln.h(np.linspace(-0.9, 0.9, 40_000_000), 3.0)
 
     def peakmem_limit(self) -> None:
-        """One limit at 200 x 20,000: the matrix has 32 MB."""
+        """One limit at 200 x 50,000: the matrix has 80 MB."""
         import fastdln
 
-        problem = fastdln.Problem(*gaussian(200, 20_000, 30))
+        problem = fastdln.Problem(*gaussian(200, 50_000, 30))
         fastdln.flow_limit(problem, 3.0, alpha=1e-3)
 
     def peakmem_flow(self) -> None:

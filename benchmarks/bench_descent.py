@@ -17,7 +17,7 @@ class Steps:
     version = "1"
     timeout = 300
     warmup_time = 0.5
-    rounds = 4
+    rounds = 2
     params = ("plain", "compensated")
     param_names = ("method",)
 
@@ -43,7 +43,7 @@ class Leaps:
     version = "1"
     timeout = 300
     warmup_time = 0.5
-    rounds = 4
+    rounds = 2
 
     def time_leap(self) -> None:
         """All of them."""

@@ -16,7 +16,7 @@ class Gaussian:
     version = "1"
     timeout = 300
     warmup_time = 1.0
-    rounds = 4
+    rounds = 2
     params = ((20, 50), (2.0, 3.0))
     param_names = ("m", "p")
 

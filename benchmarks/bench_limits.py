@@ -63,6 +63,32 @@ class Gaussian:
     track_factorisations.unit = "factorisations"  # type: ignore[attr-defined]
 
 
+class SingleTarget:
+    """One limit at one alpha, 200 x 2000 with 30 coordinates that are not zero."""
+
+    version = "1"
+    timeout = 300
+    warmup_time = 0.5
+    rounds = 2
+    repeat = (2, 5, 3.0)  # least, most, and seconds: one takes up to a second
+    params = ((-9, -100), (2.0, 3.0))
+    param_names = ("log10 of eps", "p")
+
+    def setup_cache(self) -> Any:
+        """A and y."""
+        return gaussian(200, 2000, 30)
+
+    def time_limit(self, arrays: Any, log10_epsilon: int, p: float) -> None:
+        """Problem and limit."""
+        _single(arrays, log10_epsilon, p)
+
+    def track_factorisations(self, arrays: Any, log10_epsilon: int, p: float) -> int:
+        """Matrices of m x m factored on the way to it."""
+        return int(_single(arrays, log10_epsilon, p).factorisations)
+
+    track_factorisations.unit = "factorisations"  # type: ignore[attr-defined]
+
+
 class Accuracy:
     """Largest relative error per coordinate against the reference table, down to 1e-60.
 
@@ -91,6 +117,13 @@ class Accuracy:
         return worst
 
     track_psi.unit = "relative"  # type: ignore[attr-defined]
+
+
+def _single(arrays: Any, log10_epsilon: int, p: float) -> Any:
+    import fastdln
+
+    log_alpha = float(log_alphas(p, [log10_epsilon])[0])
+    return fastdln.flow_limit(fastdln.Problem(*arrays), p, log_alpha=log_alpha)
 
 
 def _floats(texts: Any) -> np.ndarray:

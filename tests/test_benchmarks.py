@@ -10,7 +10,14 @@ from itertools import product
 
 import pytest
 
-MODULES = ("bench_descent", "bench_flow", "bench_functions", "bench_import", "bench_limits")
+MODULES = (
+    "bench_descent",
+    "bench_flow",
+    "bench_functions",
+    "bench_import",
+    "bench_limits",
+    "bench_memory",
+)
 
 
 def benchmarks():
@@ -20,7 +27,7 @@ def benchmarks():
             if group.__module__ != suite.__name__:
                 continue
             for name, method in inspect.getmembers(group, inspect.isfunction):
-                if name.startswith(("time_", "track_", "timeraw_")):
+                if name.startswith(("time_", "track_", "timeraw_", "peakmem_")):
                     yield pytest.param(group, method, id=f"{module}.{group.__name__}.{name}")
 
 

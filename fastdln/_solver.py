@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastdln._pursuit import pursue
 from fastdln.kernels.centre import centre, open_vertex
 from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
+from fastdln.kernels.entropic import approach
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
 from fastdln.kernels.polish import Root, polish
@@ -35,7 +36,8 @@ _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
-_STEPS_FROM_A_VERTEX = 20
+_STEPS_FROM_A_VERTEX = 20  # at most, and so from the least-norm solution
+_PLAIN = -23.0  # log eps to which the plain Newton matrix is good enough (p = 2)
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
 
 
@@ -133,39 +135,48 @@ def solve_curve(
 def _warm_state(
     constraints: Constraints, p: float, L: float, limit: int
 ) -> tuple[int, PathState] | None:
-    """(factorisations, state at L) from the minimiser, where that is near; None elsewhere."""
+    """(factorisations, state at L or before) by a primal-dual method; None where that fails."""
     m, N = constraints.A.shape
-    if p == 2.0 or m * N < _WORTH_A_PURSUIT or L < _SMALL or not _reaches_its_law(p, L):
+    if m * N < _WORTH_A_PURSUIT or L < _SMALL or not _reaches_its_law(p, L):
         return None
-    vertex = pursue(constraints.A, constraints.y)
-    if vertex is None:
-        return None
-    goal, b = max(-L, _deepest(p)), _exponent(p)
-    columns, sgn, s = np.empty(m, np.int64), np.empty(m), np.empty(m)
     point = Point(np.empty(N), np.ones(N), np.ones(N), np.empty(N), np.empty(N), np.empty(N))
-    matrix, squares, sigma = constraints.A, constraints.squares, math.exp(goal / b)
-    if not open_vertex(
-        matrix, squares, b, sigma, vertex.support, vertex.values, vertex.dual, columns, sgn, s,
-        point,
-    ):  # fmt: skip
-        return None
-    code, done, piece = LIMIT, 0, _factorisations_in_half_a_second(m, N)
-    most = min(limit, _STEPS_FROM_A_VERTEX)
-    while code == LIMIT and done < most:
-        code, count = centre(
-            matrix,
-            constraints.y,
-            squares,
-            b,
-            sigma,
-            min(piece, most - done),
-            columns,
-            sgn,
-            s,
-            point,
+    state = (np.empty(m, np.int64), np.empty(m), np.empty(m), point)
+    if p == 2.0:
+        return _from_least_norm(constraints, max(-L, _PLAIN), state)
+    return _from_minimizer(constraints, max(-L, _deepest(p)), _exponent(p), state, limit)
+
+
+def _from_least_norm(
+    constraints: Constraints, goal: float, state: tuple[Any, ...]
+) -> tuple[int, PathState] | None:
+    """p = 2: down from the least-norm solution."""
+    code, done, log_eps = LIMIT, 0, np.inf
+    piece = _factorisations_in_half_a_second(*constraints.A.shape)
+    while code == LIMIT and done < _STEPS_FROM_A_VERTEX:  # in pieces, for Ctrl-C
+        code, count, log_eps = approach(
+            constraints.A, constraints.y, constraints.squares, log_eps, goal, piece, *state
         )
         done += count
-    return (done, PathState(columns, sgn, s, goal)) if code == REACHED else None
+    return (done, PathState(state[0], state[1], state[2], log_eps)) if code == REACHED else None
+
+
+def _from_minimizer(
+    constraints: Constraints, goal: float, b: float, state: tuple[Any, ...], limit: int
+) -> tuple[int, PathState] | None:
+    """p > 2: from the minimiser, where it is the only one and near."""
+    A, y, squares = constraints.A, constraints.y, constraints.squares
+    vertex = pursue(A, y)
+    sigma = math.exp(goal / b)
+    if vertex is None or not open_vertex(
+        A, squares, b, sigma, vertex.support, vertex.values, vertex.dual, *state
+    ):
+        return None
+    code, done, piece = LIMIT, 0, _factorisations_in_half_a_second(*A.shape)
+    most = min(limit, _STEPS_FROM_A_VERTEX)
+    while code == LIMIT and done < most:
+        code, count = centre(A, y, squares, b, sigma, min(piece, most - done), *state)
+        done += count
+    return (done, PathState(state[0], state[1], state[2], goal)) if code == REACHED else None
 
 
 def _solve_target(

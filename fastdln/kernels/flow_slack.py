@@ -25,7 +25,7 @@ from fastdln.kernels.intrinsics import fma
 from fastdln.kernels.linear import copy_to, matvec, multiply, weighted_gram
 from fastdln.kernels.runge_kutta import ARRIVED, CONVERGED, PIECE, STUCK
 from fastdln.kernels.select import select_basis
-from fastdln.kernels.state import _evaluate, fill_halves, locate, new_point, reselect
+from fastdln.kernels.state import evaluate, locate, new_point, reselect
 from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
 
 __all__ = ["observe_slack", "slack_piece"]
@@ -144,8 +144,7 @@ def _newton(
         big, rhs = np.empty((stages * m, stages * m)), np.empty(stages * m)
         scale = np.empty(stages * m)
         for i in range(stages):
-            _evaluate(A, p_is_2, level, basis, apart, sgn, S[i], points[i])
-            fill_halves(p_is_2, b, level, points[i])
+            evaluate(A, p_is_2, b, level, basis, apart, sgn, S[i], points[i])
             counts[2] += 1
             if not _valid(p_is_2, points[i]):
                 return False
@@ -196,8 +195,7 @@ def _newton(
     else:
         return False
     for i in range(stages):
-        _evaluate(A, p_is_2, level, basis, apart, sgn, S[i], points[i])
-        fill_halves(p_is_2, b, level, points[i])
+        evaluate(A, p_is_2, b, level, basis, apart, sgn, S[i], points[i])
         if not _valid(p_is_2, points[i]):
             return False
     return True

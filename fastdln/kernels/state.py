@@ -25,6 +25,7 @@ __all__ = [
     "NOISE",
     "Point",
     "advance",
+    "evaluate",
     "fill_halves",
     "level_of",
     "locate",
@@ -117,6 +118,13 @@ def _evaluate(A, p_is_2, level, basis, apart, sgn, s, point):
 
 
 @jit_inner
+def evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point):
+    """Fill all of `point` at the state (level, sgn, s)."""
+    _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
+    fill_halves(p_is_2, b, level, point)
+
+
+@jit_inner
 def _columns_apart(p_is_2, level, basis, point):
     """Indices of the columns that need a tableau column of their own at this point."""
     N = point.D.size
@@ -178,13 +186,11 @@ def locate_dual(A, p_is_2, level, basis, apart, sgn, s, point, judge):
 def locate(A, p_is_2, b, level, basis, apart, sgn, s, point):
     """Evaluate the state, with the columns apart that it needs; returns these."""
     apart = _turn_signs(p_is_2, level, apart, sgn, s)
-    _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
-    fill_halves(p_is_2, b, level, point)
+    evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
     columns = _columns_apart(p_is_2, level, basis, point)
     if not _same(columns, apart.columns):
         apart = make_apart(A, basis, sgn, columns, point.tau)
-        _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
-        fill_halves(p_is_2, b, level, point)
+        evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
     return apart
 
 

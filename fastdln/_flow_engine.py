@@ -108,7 +108,7 @@ class ExplicitEngine:
         self._counts = np.zeros(4, np.int64)
         self._rtol, self._asked = _SHARE[name] * rtol, rtol
         h = first_step(form, flow, self._x, self._rtol, self._pair.order, self._k)
-        self._state = np.array([0.0, h, 1.0, 0.0])
+        self._state = np.array([0.0, h, 1.0, 0.0, 0.0])
         work = 2.0 * self._pair.stages * m * N + 20.0 * self._pair.stages * (m + N)
         self._budget = max(1, int(_OPERATIONS / work))
 

@@ -30,6 +30,7 @@ _NOTHING = np.empty(0)
 _SMALL = 5e-3  # alpha^(p-2): explicit methods would need its inverse of steps
 _TIGHT = 1e-9  # up to this rtol more of their steps are held down by accuracy, and none seems stiff
 _NOISE = 1e-15  # of rtol * alpha^(p-2)
+_FOREVER = 1e300  # stands for t = inf
 _PATIENCE = 2000  # steps before the limit is worth its price although t is finite
 
 
@@ -165,26 +166,39 @@ class _Runner:
         """Go on until the end, whatever it is."""
         times = self.plan.times
         endless = times is None or math.isinf(times[-1])
-        end = math.inf if times is None else float(times[times < math.inf][-1:].sum())
-        if endless:
-            end = math.inf
+        end = _FOREVER if times is None else float(times[times < math.inf][-1:].sum())
         if times is not None and times[0] == 0.0:
             self.record.add(times[:1], self.engine.state()[1])
             self.record.next = 1
+        if endless:
+            self.limit = self._find_limit()
+            if self._limit_is_good() or end == 0.0:
+                end = _FOREVER
         if end == 0.0:
             return Status.INTEGRATED
+        status = self._advance(end)
+        if not endless or self.joined < math.inf:
+            return status
+        if self._limit_is_good():  # at 1e300 nothing moves, whatever the rounding of psi
+            return self._join() if status is Status.INTEGRATED else status
+        if status is Status.INTEGRATED or (status is Status.STEP_LIMIT and end == _FOREVER):
+            return self._stop(Status.LIMIT_UNKNOWN)
+        return status
+
+    def _advance(self, end: float) -> Status:
+        """Piece after piece, to a time that is finite."""
         while not self.plan.stop.is_set():
-            if self.limit is None and (endless or self.tried >= _PATIENCE):
+            if self.limit is None and self.tried >= _PATIENCE:
                 self.limit = self._find_limit()
             code = self._piece(end)
             if code == ARRIVED:
                 return Status.INTEGRATED
             if code == CONVERGED:
                 return self._join()
-            if code == STUCK and self.plan.method == "auto" and len(self.methods) == 1:
-                code = STIFF if isinstance(self.engine, ExplicitEngine) else STUCK
             if code in (STUCK, INVALID):
-                return self._stop(Status.STUCK if code == STUCK else Status.INVALID)
+                if not self._may_switch():
+                    return self._broken(code)
+                code = STIFF
             if self.tried >= self.plan.max_steps:
                 return self._stop(Status.STEP_LIMIT)
             if code == STIFF:
@@ -215,6 +229,11 @@ class _Runner:
     def _limit_is_good(self) -> bool:
         return self.limit.status is Status.CONVERGED
 
+    def _may_switch(self) -> bool:
+        plan = self.plan
+        explicit = isinstance(self.engine, ExplicitEngine)
+        return explicit and plan.method == "auto" and plan.form == DUAL
+
     def _switch(self) -> None:
         """From an explicit method to the implicit one."""
         before, plan = self.engine, self.plan
@@ -239,6 +258,12 @@ class _Runner:
         psi, u, v, dual = (np.tile(row, (T, 1)) for row in (limit.psi, u, v, limit.dual))
         return Observed(psi, u, v, dual, loss)
 
+    def _broken(self, code: int) -> Status:
+        """Steps that shrink to nothing where the flow itself is NaN are no matter of accuracy."""
+        A, y, psi = self.flow.A, self.flow.y, self.engine.state()[1].psi[0]
+        finite = np.all(np.isfinite(A.T @ (A @ psi - y)))
+        return self._stop(Status.STUCK if code == STUCK and finite else Status.INVALID)
+
     def _stop(self, status: Status) -> Status:
         """The path so far, and the last good state."""
         time, seen = self.engine.state()
@@ -259,6 +284,7 @@ class _Runner:
 
 def run(plan: Plan) -> Trajectory:
     """Integrate, or stop between two pieces once `plan.stop` is set."""
-    with heard_between_pieces(plan.stop):
+    overflow = np.errstate(over="ignore", invalid="ignore")  # these end in a status
+    with heard_between_pieces(plan.stop), overflow:
         runner = _Runner(plan)
         return runner.result(runner.run())

@@ -273,7 +273,9 @@ def _progress(progress: Any) -> Callable[[float, int], None] | None:
 
 
 def _integrate(problem: Problem, plan: Plan) -> FlowPath:
-    if not np.any(plan.problem.y) or not np.any(plan.problem.dense.T @ plan.problem.y):
+    with np.errstate(over="ignore", invalid="ignore"):  # it ends in a status
+        pull = plan.problem.dense.T @ plan.problem.y
+    if not np.any(pull):
         return _wrap(problem, plan, _rest_at_zero(plan))
     return _wrap(problem, plan, run(plan))
 

@@ -65,8 +65,8 @@ class Status(Enum):
         "last time."
     )
     LIMIT_UNKNOWN = (
-        "Integrated as far as the limit on steps allows; the end t = inf is missing, for "
-        "flow_limit did not converge on this problem."
+        "Integrated at the finite times, or where none were given as far as the limit on steps "
+        "allows; the end t = inf is missing, for flow_limit did not converge on this problem."
     )
     PROVED = "Proved: a dual certificate shows that psi is the minimiser."
     UNDECIDED = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import signal
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 import fastdln as fd
-from fastdln import Status, flow
+from benchmarks import flow_tolerance
+from fastdln import Status, _flow_run, flow
 from fastdln._flow_run import flow_of
 from fastdln._flow_slack import SlackEngine
 
@@ -69,13 +71,21 @@ def test_invariants_hold_to_rounding(p):
     np.testing.assert_allclose(path.u**p - path.v**p, path.psi, rtol=1e-11, atol=1e-15)
 
 
-@pytest.mark.parametrize(("p", "log_alpha"), [(2.0, -4.0), (2.0, -20.0), (3.0, -1.0)])
+@pytest.mark.parametrize(("p", "log_alpha"), [(2.0, -4.0), (2.0, -20.0), (3.0, -1.0), (2.3, -1.5)])
 def test_naive_twin(p, log_alpha):
     problem, t = fd.datasets.kink(0.2), [0.3, 2.0, 6.0]
     t = [0.3 * -log_alpha * x for x in t]
-    exact = naive_flow.flow(problem.A, problem.y, p, log_alpha, t, digits=20)
-    path = fd.gradient_flow(problem, p, None, t, log_alpha=log_alpha, rtol=1e-9)
-    assert relative(path.psi, exact, math.exp(p * log_alpha)) <= 5e-9
+    exact = naive_flow.flow(problem.A, problem.y, p, log_alpha, t, digits=20, tol=1e-14)
+    path = fd.gradient_flow(problem, p, None, t, log_alpha=log_alpha, rtol=1e-11)
+    assert relative(path.psi, exact, math.exp(p * log_alpha)) <= 5e-11
+
+
+@pytest.mark.parametrize("seed", [7, 14, 26, 43])
+def test_tolerance_of_random_problems(seed):
+    """A sample of benchmarks/flow_tolerance.py, the worst seed among them."""
+    case = flow_tolerance.random_case(seed)
+    for method, form, rtol, ratio in flow_tolerance.ratios(case):
+        assert ratio <= 5.0, (method, form, rtol)
 
 
 @pytest.mark.parametrize(("p", "alpha"), [(2.0, 1e-4), (2.0, 1e-150), (3.0, 0.01), (4.0, 0.2)])
@@ -227,6 +237,77 @@ def test_step_limit_keeps_the_path_so_far():
     assert 1 < path.t.size < t.size
     np.testing.assert_array_equal(path.psi[:-1], full.psi[: path.t.size - 1])
     assert path.t[-2] <= t[path.t.size - 2] < path.t[-1] < t[path.t.size - 1]
+
+
+@pytest.mark.parametrize("t", [None, [1.0, 5.0, math.inf], [0.0, math.inf]])
+@pytest.mark.parametrize("method", ["auto", "radau", "dop853"])
+def test_an_end_that_was_not_found_is_told(monkeypatch, method, t):
+    def doubtful(*args, **options):
+        return dataclasses.replace(fd.flow_limit(*args, **options), status=Status.INACCURATE)
+
+    monkeypatch.setattr(_flow_run, "flow_limit", doubtful)
+    path = fd.gradient_flow(fd.datasets.line(), 2, 1e-3, t, method=method, max_steps=2500)
+    assert path.status is Status.LIMIT_UNKNOWN
+    assert path.t[-1] < math.inf
+    if t == [1.0, 5.0, math.inf]:
+        finite = fd.gradient_flow(fd.datasets.line(), 2, 1e-3, t[:2], method=method)
+        np.testing.assert_array_equal(path.t, t[:2])
+        np.testing.assert_array_equal(path.psi, finite.psi)
+    else:
+        limit = fd.flow_limit(fd.datasets.line(), 2, 1e-3)
+        assert relative(path.psi[-1], limit.psi, 1e-6) <= 5e-8
+
+
+def test_an_end_that_flow_limit_refuses_is_told():
+    """p so near 2 that eps underflows."""
+    t = [1.0, math.inf]
+    path = fd.gradient_flow(fd.datasets.line(), 2.0001, None, t, log_alpha=-1000.0)
+    assert path.status is Status.LIMIT_UNKNOWN
+    np.testing.assert_array_equal(path.t, [1.0])
+
+
+POISONED = [
+    ("tsit5", "dual", 2.0, -9.0), ("dop853", "dual", 2.0, -9.0), ("auto", "dual", 2.0, -9.0),
+    ("radau", "dual", 2.0, -9.0), ("tsit5", "weights", 3.0, -2.0), ("auto", "weights", 2.0, -9.0),
+    ("auto", "dual", 3.0, -14.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "form", "p", "log_alpha"), POISONED)
+def test_nan_inside_ends_at_the_last_good_state(monkeypatch, method, form, p, log_alpha):
+    """y turns into NaN after the first piece."""
+    flows, pieces = [], []
+
+    def writable(problem, p, log_alpha):
+        flows.append(flow_of(problem, p, log_alpha)._replace(y=problem.y.copy()))
+        return flows[-1]
+
+    def poison(t, steps):
+        pieces.append(t)
+        flows[0].y[0] = math.nan
+
+    problem, end = fd.datasets.line(), 20.0 * math.exp((2.0 - p) * log_alpha)
+    t = np.linspace(end / 400, end, 400)
+    options = {"log_alpha": log_alpha, "method": method, "form": form, "rtol": 1e-9}
+    clean = fd.gradient_flow(problem, p, None, t, **options, events=[fd.Activation(1e9)])
+    monkeypatch.setattr(_flow_run, "flow_of", writable)
+    path = fd.gradient_flow(
+        problem, p, None, t, **options, events=[fd.Activation(1e9)], progress=poison
+    )
+    assert path.status is Status.INVALID
+    assert 0.0 < path.t[-1] == pieces[0] < end
+    np.testing.assert_array_equal(path.psi[:-1], clean.psi[: path.t.size - 1])
+    there = fd.gradient_flow(problem, p, None, path.t[-1], log_alpha=log_alpha, rtol=1e-11)
+    assert relative(path.psi[-1], there.psi[0], math.exp(p * log_alpha)) <= 5e-9
+
+
+@pytest.mark.parametrize("method", ["auto", "tsit5", "dop853", "radau"])
+@pytest.mark.parametrize("t", [None, 1.0, [1.0, math.inf]])
+def test_a_flow_that_overflows_at_once(method, t):
+    path = fd.gradient_flow(fd.Problem([[1e160, 1.0]], [1e200]), 2, 0.1, t, method=method)
+    assert path.status is Status.INVALID
+    np.testing.assert_array_equal(path.t, [0.0])
+    np.testing.assert_array_equal(path.psi, 0.0)
 
 
 def test_a_problem_of_deficient_rank_and_one_without_solution():

@@ -3,15 +3,20 @@
 import itertools
 
 import naive_flow
+import numba
 import numpy as np
 import pytest
 
 from fastdln import datasets
+from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_run import flow_of
+from fastdln.kernels.collocation import _newton
+from fastdln.kernels.collocation_tables import all_tables
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
 from fastdln.kernels.runge_kutta import evaluate_segments, explicit_piece, first_step
 from fastdln.kernels.runge_kutta_tables import DOP853, TSIT5, alternating_basis
 
+RADAU = [(3, (6, 8, 12, 16, 24)), (5, (4, 5, 6, 8))]
 PAIRS = {"tsit5": TSIT5, "dop853": DOP853}
 NONE = np.empty(0)
 
@@ -24,7 +29,7 @@ def fixed_steps(name, form, p, alpha, h, count, theta=1.0):
     x = np.zeros(problem.m) if form == DUAL else np.concatenate([np.full(2 * N, alpha), [0, 0, 0]])
     rounding, k = np.zeros_like(x), np.empty_like(x)
     first_step(form, flow, x, 1e-8, pair.order, k)
-    state, counts = np.zeros(4), np.zeros(4, np.int64)
+    state, counts = np.zeros(5), np.zeros(4, np.int64)
     seg_t, seg_x = np.empty((1, 3)), np.empty((1, x.size))
     seg_F = np.empty((1, pair.dense.shape[0], x.size))
     for _ in range(count):
@@ -74,6 +79,45 @@ def test_order_inside_a_step(name, order, theta):
         for h in lengths.tolist()
     ]
     assert order + 0.6 < slope(lengths, errors) < order + 2.0
+
+
+@numba.njit
+def solve_leap(A, y, par, tab, base, meta, counts, s, H, new):
+    """One leap of H from base, solved to rounding."""
+    m, N = A.shape
+    store = (
+        np.empty((s, 7, N)), np.empty((2, s, N)), np.empty((s, m)), np.empty((s, N)),
+        np.empty((m, m)), np.empty(m), np.zeros(m), np.zeros(m),
+        np.empty((s, s)), np.empty((m, s, s)), np.empty((m, s, s)),
+    )  # fmt: skip
+    return _newton(A, y, par, tab, base, new, meta, counts, s, H, 1e-13, store)
+
+
+def fixed_leaps(stages, alpha, H, count):
+    """tau after `count` leaps of H by collocation, p = 2."""
+    flow = flow_of(datasets.random(), 2.0, np.log(alpha))
+    engine = CollocationEngine(flow, 1e-8, stages)
+    base, N = engine._base, flow.A.shape[1]
+    for _ in range(count):
+        new = np.zeros((2, stages, N))
+        assert solve_leap(
+            flow.A, flow.y, engine._problem.par, all_tables(), base, engine._meta,
+            engine._counts, stages, H, new,
+        )  # fmt: skip
+        base[0::2] += new[:, -1]
+    return base[0] - base[2]
+
+
+@pytest.mark.parametrize(("stages", "counts"), RADAU)
+def test_order_of_radau(stages, counts):
+    """Collocation at s Radau points is of order 2s - 1 at the end of a step."""
+    end, counts = 1.0, np.array(counts)
+    exact = datasets.random().A.T @ fixed_steps("dop853", DUAL, 2.0, 0.5, end / 256, 256)
+    errors = [
+        np.max(np.abs(fixed_leaps(stages, 0.5, end / count, count) - exact))
+        for count in counts.tolist()
+    ]
+    assert 2 * stages - 1.6 < slope(end / counts, errors) < 2 * stages
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -78,12 +78,15 @@ def _estimate(form, flow, order, error, K, h, x, tau, psi, e, other, work):
 
 @jit
 def first_step(form, flow, x, rtol, order, k):
-    """A first step, and the derivative at x in k: psi changes by a fraction of its tolerance."""
+    """A first step, and the derivative at x in k: psi changes by a fraction of its tolerance.
+
+    NaN where the derivative is.
+    """
     N = flow.A.shape[1]
     tau, psi, work = np.empty(N), np.empty(N), np.empty(N)
     derivative(form, flow, x, tau, psi, k)
     speed = error_norm(form, flow, x, k, tau, psi, work)
-    if not speed > 0.0:
+    if speed == 0.0:
         return math.inf
     return 0.1 * rtol ** (1.0 / order) / speed
 
@@ -113,11 +116,11 @@ def explicit_piece(
 ):  # fmt: skip
     """Up to `budget` attempted steps from ``state[0]`` towards `end`; ``(code, segments)``.
 
-    x, its `rounding` (compensated sum), its derivative k, state = (t, h, last error, time
-    of the next output's index) and counts = (steps, rejections, evaluations, stiff
-    steps) are overwritten. Segments are kept for steps that hold a time of `grid`, or
-    for all if `keep`. With a `limit` of N entries the piece ends when psi is within the
-    tolerance of it; with `watch` when the steps are held down by stability alone.
+    x, its `rounding` (compensated sum), its derivative k, state = (t, h, last error, index of
+    the next output, whether the last attempt met a NaN) and counts = (steps, rejections,
+    evaluations, stiff steps) are overwritten. Segments are kept for steps that hold a time of
+    `grid`, or for all if `keep`. With a `limit` of N entries the piece ends when psi is within
+    the tolerance of it; with `watch` when the steps are held down by stability alone.
     """
     n, N = x.size, flow.A.shape[1]
     K = np.empty((a.shape[0], n))
@@ -134,7 +137,7 @@ def explicit_piece(
         if last:
             h = end - t
         if not h > 4e-16 * t:
-            return STUCK, segments
+            return INVALID if h != h or state[4] != 0.0 else STUCK, segments
         for s in range(1, stages):
             _combine(a[s], s, K, h, x, new)
             derivative(form, flow, new, tau, psi, K[s])
@@ -145,6 +148,7 @@ def explicit_piece(
         if not size <= 1.0:
             counts[1] += 1
             rejected = True
+            state[4] = 0.0 if size < math.inf else 1.0
             if size < math.inf:
                 state[1] = h * max(0.1, _SAFETY * size ** (-1.0 / order))
             else:
@@ -180,7 +184,7 @@ def explicit_piece(
         if state[1] * speed > h * edge:
             state[1] = max(0.2 * h, h * edge / speed)
         state[2] = max(size, 1e-4)
-        state[3] = index
+        state[3], state[4] = index, 0.0
         counts[0] += 1
         rejected = False
         if last:

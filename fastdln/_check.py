@@ -59,7 +59,8 @@ def real_array(name: str, value: Any, ndim: int, shape: str) -> Array:
     array = array.astype(np.float64, copy=False)
     if not _all_finite(array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name} must be finite, got {array[where]} at index {list(where)}")
+        place = f" at index {list(where)}" if where else ""
+        raise ValueError(f"{name} must be finite, got {array[where]}{place}")
     return array
 
 

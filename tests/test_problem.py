@@ -120,3 +120,9 @@ def test_a_zero_matrix_leaves_psi_at_zero():
 def test_a_matrix_in_place_of_a_problem_is_named(call):
     with pytest.raises(TypeError, match=r"problem must be a fastdln.Problem\(A, y\), got an obj"):
         call(np.eye(2))
+
+
+def test_a_number_that_is_not_finite_has_no_index():
+    problem = fd.Problem([[1.0, 0.9]], [1.0])
+    with pytest.raises(ValueError, match="must be finite, got nan$"):
+        fd.flow_limit(problem, 3, 1e-5, input_error=float("nan"))

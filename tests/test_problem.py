@@ -124,5 +124,5 @@ def test_a_matrix_in_place_of_a_problem_is_named(call):
 
 def test_a_number_that_is_not_finite_has_no_index():
     problem = fd.Problem([[1.0, 0.9]], [1.0])
-    with pytest.raises(ValueError, match="must be finite, got nan$"):
+    with pytest.raises(ValueError, match=r"must be finite, got nan$"):
         fd.flow_limit(problem, 3, 1e-5, input_error=float("nan"))

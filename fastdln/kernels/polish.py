@@ -158,22 +158,47 @@ def _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root):
         root.dual[i] = l_hi[i] + l_lo[i]
 
 
+@jit_inner
+def _choose(A, y, squares, p_is_2, b, level, chosen, columns, sgn, s, point):
+    """The basis of largest D here, unless it has been chosen, and the columns apart."""
+    m = y.size
+    if not chosen:
+        locate(A, p_is_2, b, level, make_basis(A, y, columns), no_columns(m), sgn, s, point)
+        reselect(A, squares, p_is_2, level, point, sgn, s, columns)
+    basis = make_basis(A, y, columns)
+    return basis, locate(A, p_is_2, b, level, basis, no_columns(m), sgn, s, point)
+
+
+@jit_inner
+def _fill_apart(p_is_2, b, sigma, L, log_unit, apart, far, sgn, s, tau, values, D, root):
+    """The columns apart again; L and tau are pairs, as in double-double."""
+    for k in range(apart.columns.size):
+        j = apart.columns[k]
+        hi, lo = _near_slack(p_is_2, L[0], L[1], apart, k, sgn, s, tau[0][j], tau[1][j])
+        if far[k]:
+            eps = math.exp(-L[0] - log_unit) * (1.0 - L[1])
+            root.slack[j] = hi
+            values[j], D[j], root.log_abs[j] = magnitude_p(b, 1.0 - hi, 0.0, hi, 0.0, eps, L[0])
+        else:
+            _fill_large(p_is_2, b, sigma, log_unit, j, hi, lo, values, D, root)
+        if not p_is_2:
+            tau[0][j] = apart.sign[k] * (1.0 - hi)
+
+
 @jit
-def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, columns, sgn, s, root):
+def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, s, root):
     """Bring the state to the root at ``log(1/eps) = L_hi + L_lo`` and fill `root`.
 
     `L_level` is the L at which sigma is formed (p > 2): it may stop where psi no longer
-    depends on sigma, for sigma would underflow. The basis is chosen anew first.
+    depends on sigma, for sigma would underflow. The basis is chosen anew first, unless it
+    was `chosen` by the D of a point this near.
     Returns (code, iterations, factorisations, log_unit, bound on the relative error).
     """
     m, N = A.shape
-    point = new_point(N)
-    level = L_hi if p_is_2 else math.exp(-L_level / b)
-    sigma = level
-    apart = locate(A, p_is_2, b, level, make_basis(A, y, columns), no_columns(m), sgn, s, point)
-    reselect(A, squares, p_is_2, level, point, sgn, s, columns)
-    basis = make_basis(A, y, columns)
-    apart = locate(A, p_is_2, b, level, basis, no_columns(m), sgn, s, point)
+    sigma = L_hi if p_is_2 else math.exp(-L_level / b)
+    basis, apart = _choose(
+        A, y, squares, p_is_2, b, sigma, chosen, columns, sgn, s, new_point(N)
+    )  # fmt: skip
     far = vanishing_columns(p_is_2, apart)
     marked, zero = mark(N, basis, apart), zero_rows(basis, apart, far)
     s_lo, t_hi, t_lo = np.zeros(m), np.empty(m), np.empty(m)
@@ -196,19 +221,10 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, columns, sgn, s, root)
                 _fill_large(
                     p_is_2, b, sigma, log_unit, columns[i], s[i], s_lo[i], values, D, root
                 )  # fmt: skip
-        for k in range(apart.columns.size):
-            j = apart.columns[k]
-            hi, lo = _near_slack(p_is_2, L_hi, L_lo, apart, k, sgn, s, tau_hi[j], tau_lo[j])
-            if far[k]:
-                eps = math.exp(-L_hi - log_unit) * (1.0 - L_lo)
-                root.slack[j] = hi
-                values[j], D[j], root.log_abs[j] = magnitude_p(
-                    b, 1.0 - hi, 0.0, hi, 0.0, eps, L_hi
-                )  # fmt: skip
-            else:
-                _fill_large(p_is_2, b, sigma, log_unit, j, hi, lo, values, D, root)
-            if not p_is_2:
-                tau_hi[j] = apart.sign[k] * (1.0 - hi)
+        _fill_apart(
+            p_is_2, b, sigma, (L_hi, L_lo), log_unit, apart, far, sgn, s, (tau_hi, tau_lo),
+            values, D, root,
+        )  # fmt: skip
         for j in range(N):
             values[j] = values[j] if tau_hi[j] >= 0.0 else -values[j]
             rest[j] = 0.0 if marked[j] else values[j]
@@ -217,13 +233,12 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, columns, sgn, s, root)
         for i in range(m):
             scale[i] = 1.0 / math.sqrt(D[columns[i]])
             unit[i] = 1.0 if zero[i] else root_unit
+            weight[i] = root_unit / unit[i]
         if stale:
             definite, _ = newton_factor(A, basis, apart, D, scale, unit, far, rest, S)
             factorisations, stale = factorisations + 1, False
             if not definite:
                 return ROUGH, iteration, factorisations, log_unit, np.inf
-        for i in range(m):
-            weight[i] = root_unit / unit[i]
         residual = rhs.copy()
         size = _take_step(p_is_2, b, S, scale, weight, t_hi, rhs, sgn, s, s_lo)
         if not size < 1e300:

@@ -21,6 +21,7 @@ __all__ = [
     "matvec",
     "multiply",
     "rmatvec",
+    "squares_of",
     "weighted_gram",
 ]
 
@@ -42,8 +43,15 @@ def matvec(A, x, out):
     """``out = A @ x``; 32 partial sums a row, so that the loop vectorises strictly."""
     use_wide_vectors()
     m, N = A.shape
-    acc = np.empty(_LANES)
+    acc = np.zeros(_LANES)
     whole = N - N % _LANES
+    if whole == 0:  # a small problem: no sums to combine
+        for i in range(m):
+            row, rest = A[i], 0.0
+            for j in range(N):
+                rest += row[j] * x[j]
+            out[i] = rest
+        return
     for i in range(m):
         row = A[i]
         for k in range(_LANES):
@@ -81,6 +89,17 @@ def rmatvec(A, w, out):
         for j in range(N):
             out[j] += wi * row[j]
         i += 1
+
+
+@jit
+def squares_of(A, out):
+    """Squared norm of each column of A."""
+    for j in range(out.size):
+        out[j] = 0.0
+    for i in range(A.shape[0]):
+        row = A[i]
+        for j in range(out.size):
+            out[j] += row[j] * row[j]
 
 
 @jit_inner

@@ -40,6 +40,7 @@ def compile_all() -> None:
             l1_minimizer(problem, p)
             limit = flow_limit(problem, p, alpha=np.array([1.0, 1e-5]))
             assert np.all(np.isfinite(limit.deviation_norm))  # computed when asked for
+        flow_limit([problems[2]] * 20, p, 1e-3)  # several in one call
         for method in ("dop853", "radau"):
             gradient_flow(problems[0], p, 0.1, [1.0, np.inf], method=method)
     gradient_flow(problems[0], 2, 0.1, 1.0, method="tsit5", form="weights")

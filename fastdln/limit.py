@@ -6,12 +6,14 @@ import dataclasses
 import math
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastdln._check import check_count, check_depth
+from fastdln._many import curves_of, how_many
 from fastdln._operator import Blocks
 from fastdln._sensitivity import InputError, check_input_error, sensitivity
 from fastdln._solver import NEAR_TWO, Curve, deviations, locate_face, solve_curve
@@ -133,21 +135,55 @@ def _batch(
     problems: list[tuple[Problem, InputError | None]], p: float, targets: Targets, limit: int
 ) -> list[FlowLimit]:
     """One limit after another, on all cores; some at a time, for starting a task has its price."""
-    size = max(1, min(_TOGETHER, len(problems) // (4 * thread_count())))
-    parts = [problems[k : k + size] for k in range(0, len(problems), size)]
     stopped = threading.Event()
+    parts = _parts(problems, p, targets, limit)
 
-    def solve(part: list[tuple[Problem, InputError | None]]) -> list[FlowLimit]:
+    def solve(part: list[int]) -> list[FlowLimit]:
+        curves: list[Curve | None] = [None] * len(part)
+        if len(part) > 1 and _together(problems[part[0]], p, targets, limit):
+            curves = curves_of([problems[k][0] for k in part], p, targets.high, targets.low, limit)
         return [
-            _limit(problem, p, targets, limit, error)
-            for problem, error in part
+            _limit(problems[k][0], p, targets, limit, problems[k][1])
+            if curve is None
+            else _wrap(_Behind(problems[k][0], p, curve, limit), targets)
+            for k, curve in zip(part, curves, strict=True)
             if not stopped.is_set()
         ]
 
+    found: dict[int, FlowLimit] = {}
     try:
-        return [one for part in in_order(solve, parts) for one in part]
+        for part, limits in zip(parts, in_order(solve, parts), strict=True):
+            found.update(zip(part, limits, strict=True))
     finally:  # after Ctrl-C no thread goes on to a next problem
         stopped.set()
+    return [found[k] for k in range(len(problems))]
+
+
+def _together(
+    given: tuple[Problem, InputError | None], p: float, targets: Targets, limit: int
+) -> int:
+    """How many problems like this one call of a kernel may solve."""
+    problem, error = given
+    if error is not None or problem._matrix is not None or _is_wide(problem, targets):
+        return 0
+    return how_many(problem.m, problem.N, p, targets.high, limit)
+
+
+def _parts(
+    problems: list[tuple[Problem, InputError | None]], p: float, targets: Targets, limit: int
+) -> list[list[int]]:
+    """Which problems make one task: of one shape, where they can be solved together."""
+    groups: dict[tuple[int, int, bool], list[int]] = {}
+    for k, (problem, _) in enumerate(problems):
+        key = (problem.m, problem.N, problem._matrix is None)
+        groups.setdefault(key, []).append(k)
+    most = max(1, min(_TOGETHER, len(problems) // (4 * thread_count())))
+    parts = []
+    for group in groups.values():
+        several = _together(problems[group[0]], p, targets, limit)
+        size = min(most, several) if several > 1 else most
+        parts += [group[i : i + size] for i in range(0, len(group), size)]
+    return parts
 
 
 def _limit(
@@ -207,14 +243,15 @@ def _along_the_path(
     # psi' = psi / scale is the limit for eps' = eps / scale
     high, low = targets.shifted(math.log(constraints.scale))
     curve = solve_curve(constraints, p, high, low, limit)
-    unknown = np.zeros(curve.psi.shape, bool)
+    unknown = None
     if error is not None:
+        unknown = np.zeros(curve.psi.shape, bool)
         for k in range(high.size):
             bound = sensitivity(
                 constraints, p, high[k], curve.psi[k], curve.slack[k], curve.dual[k], error
             )
             unknown[k] = ~(bound < np.abs(curve.psi[k])) & (bound > 0.0)
-    return _wrap(constraints, p, curve, targets, limit, unknown)
+    return _wrap(_Behind(constraints, p, curve, limit), targets, unknown)
 
 
 def _of_columns(
@@ -228,45 +265,57 @@ def _of_columns(
     return limit.psi, limit.slack, limit.dual
 
 
-def _wrap(
-    constraints: Constraints, p: float, curve: Curve, targets: Targets, limit: int,
-    unknown: NDArray[np.bool_],
-) -> FlowLimit:  # fmt: skip
-    """The public result: in the caller's order, units and shape."""
-    pick, plain = targets.pick, targets.plain
-    scale, shift = constraints.scale, math.log(constraints.scale)
-    face: list[Any] = []
+class _Behind:
+    """The curve of a problem, and what is computed from it when asked for."""
 
-    def the_face() -> Any:
-        if not face and curve.state:
-            face.append(locate_face(constraints, p, curve.state[0], limit))
-        return face[0] if face else None
+    def __init__(self, problem: Problem | Constraints, p: float, curve: Curve, limit: int) -> None:
+        self.problem, self.p, self.curve, self.limit = problem, p, curve, limit
 
-    def minimizer() -> L1Minimizer:
-        found = the_face()
-        if found is None:
-            return _undecided(constraints.A.shape[1], constraints.y.size)
-        return from_face(constraints, found)
+    @cached_property
+    def constraints(self) -> Constraints:
+        problem = self.problem
+        return problem._constraints if isinstance(problem, Problem) else problem
 
-    def deviation() -> tuple[Array, Array]:
-        found = the_face()
-        if found is None:
+    @cached_property
+    def face(self) -> Any:
+        if not self.curve.state:
+            return None
+        return locate_face(self.constraints, self.p, self.curve.state[0], self.limit)
+
+    def minimizer(self) -> L1Minimizer:
+        if self.face is None:
+            return _undecided(self.constraints.A.shape[1], self.constraints.y.size)
+        return from_face(self.constraints, self.face)
+
+    def deviation(self, pick: Any) -> tuple[Array, Array]:
+        curve = self.curve
+        if self.face is None:
             return np.full_like(curve.psi, np.nan)[pick], np.zeros_like(curve.L)[pick]
-        scaled, unit = deviations(constraints, p, found, curve)
-        return scaled[pick], unit[pick] + shift
+        scaled, unit = deviations(self.constraints, self.p, self.face, curve)
+        return scaled[pick], unit[pick] + math.log(self.constraints.scale)
 
+
+def _wrap(behind: _Behind, targets: Targets, unknown: NDArray[np.bool_] | None = None) -> FlowLimit:
+    """The public result: in the caller's order, units and shape."""
+    pick, plain, curve = targets.pick, targets.plain, behind.curve
     psi, log_abs, slack = curve.psi[pick], curve.log_abs[pick], curve.slack[pick]
-    residual = curve.residual
-    if scale != 1.0:
-        with np.errstate(under="ignore"):
-            psi, log_abs, residual = psi * scale, log_abs + shift, residual * scale
-        slack = slack - shift if p == 2.0 else slack
-    if unknown.any():
+    residual, dual = curve.residual, curve.dual[pick]
+    if not isinstance(behind.problem, Problem):  # else the problem as it is
+        constraints, scale = behind.constraints, behind.constraints.scale
+        dual = dual / constraints.row_scale
+        if scale != 1.0:
+            shift = math.log(scale)
+            with np.errstate(under="ignore"):
+                psi, log_abs, residual = psi * scale, log_abs + shift, residual * scale
+            slack = slack - shift if behind.p == 2.0 else slack
+    if unknown is None:
+        unknown = np.zeros(curve.psi.shape, bool)
+    elif unknown.any():
         psi, log_abs = (np.where(unknown[pick], np.nan, values) for values in (psi, log_abs))
     return FlowLimit(
         psi=psi,
         log_abs_psi=log_abs,
-        dual=curve.dual[pick] / constraints.row_scale,
+        dual=dual,
         slack=slack,
         log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
         residual=plain(residual),
@@ -275,8 +324,8 @@ def _wrap(
         factorisations=plain(curve.work[:, 0]),
         status=plain(_statuses(curve)),
         undetermined=unknown[pick],
-        _minimizer=minimizer,
-        _deviation=deviation,
+        _minimizer=behind.minimizer,
+        _deviation=lambda: behind.deviation(pick),
     )
 
 

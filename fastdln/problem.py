@@ -233,7 +233,7 @@ class Problem:
         scale = 1.0
         if size > 0.0 and not 2.0**-60 < size < 2.0**60:
             scale = math.ldexp(1.0, math.frexp(size)[1])
-        return Constraints(A, y / scale, np.einsum("ij,ij->j", A, A), row_scale, scale, True)
+        return Constraints(A, y / scale, _squares(A), row_scale, scale, True)
 
 
 def check_problem(problem: Any) -> Problem:
@@ -244,6 +244,15 @@ def check_problem(problem: Any) -> Problem:
             f"{type(problem).__name__}"
         )
     return problem
+
+
+def _squares(A: Array) -> Array:
+    """Squared norms of the columns, bit by bit as `kernels.many` has them."""
+    from fastdln.kernels.linear import squares_of  # numba is slow to import
+
+    out = np.empty(A.shape[1])
+    squares_of(A, out)
+    return out
 
 
 def _surely_full_rank(A: Array) -> bool:

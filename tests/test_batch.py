@@ -12,6 +12,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 import fastdln as fd
 from fastdln import _threads
+from fastdln._many import curves_of
 from fastdln._threads import in_order
 
 
@@ -118,3 +119,41 @@ def test_large_problems_in_a_batch_do_not_wait_for_each_other(monkeypatch):
     ]
     for limit, problem in zip(fd.flow_limit(problems, 3, 1e-2), problems, strict=True):
         _same(limit, fd.flow_limit(problem, 3, 1e-2))
+
+
+@pytest.mark.parametrize("p", [2.0, 2.5, 4.0])
+@pytest.mark.parametrize("shared", [False, True])
+def test_problems_of_one_shape_are_solved_in_one_call_to_the_same_bits(monkeypatch, p, shared):
+    """Among them some that need a closer look: y = 0, deficient, badly scaled rows."""
+    calls = []
+
+    def counted(problems, *rest):
+        calls.append(len(problems))
+        return curves_of(problems, *rest)
+
+    monkeypatch.setattr("fastdln.limit.curves_of", counted)
+    generator = np.random.default_rng(7)
+    A = generator.standard_normal((40, 3, 6))
+    Y = generator.standard_normal((40, 3))
+    Y[4], A[9, 2], A[10, 0], Y[11] = 0.0, A[9, 1], A[10, 0] * 2.0**-70, Y[11] * 2.0**80
+    problems = [fd.Problem(one, y) for one, y in zip(A, Y, strict=True)]
+    if shared:
+        problems = [problems[0].with_y(y) for y in Y]
+    log_alpha = np.array([-9.0, 12.0, -200.0])
+    for limit, problem in zip(
+        fd.flow_limit(problems, p, log_alpha=log_alpha), problems, strict=True
+    ):
+        alone = fd.flow_limit(fd.Problem(problem.A, problem.y), p, log_alpha=log_alpha)
+        _same(limit, alone)
+        assert np.array_equal(limit.deviation, alone.deviation)
+        assert np.array_equal(limit.minimizer.psi, alone.minimizer.psi)
+    assert sum(calls) == 40
+    assert max(calls) > 1
+
+
+def test_limits_beyond_the_smallest_double_go_one_by_one(monkeypatch):
+    monkeypatch.setattr("fastdln.limit.curves_of", None)
+    problems = [fd.datasets.random()] * 9
+    for p, log_alpha in ((2.0, -1e4), (2.01, -400.0)):
+        for limit in fd.flow_limit(problems, p, log_alpha=log_alpha):
+            _same(limit, fd.flow_limit(fd.datasets.random(), p, log_alpha=log_alpha))

@@ -256,3 +256,15 @@ def test_a_path_followed_in_pieces_ends_in_the_same_place(monkeypatch):
     pieces = fd.flow_limit(problem, 3, 1e-12)
     assert pieces.status is Status.CONVERGED
     np.testing.assert_allclose(pieces.psi, whole.psi, rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0])
+@pytest.mark.parametrize("shape", [(3, 5), (20, 600)])
+def test_an_array_of_one_alpha_is_that_alpha_to_the_bit(p, shape):
+    problem, _ = fd.datasets.gaussian(*shape, 2)
+    one, several = (fd.flow_limit(problem, p, alpha) for alpha in (1e-5, [1e-5]))
+    for name in ("psi", "log_abs_psi", "dual", "slack", "error_bound", "factorisations"):
+        first, second = np.asarray(getattr(one, name)), np.asarray(getattr(several, name))
+        assert second.shape == (1, *first.shape)
+        assert first.tobytes() == second.tobytes()
+    assert several.deviation[0].tobytes() == one.deviation.tobytes()

@@ -31,7 +31,7 @@ def matvec_dd(A, xhi, xlo, ohi, olo):
             hi, f = two_sum(hi, p)
             lo += fma(row[j], xlo[j], e + f)
         hi, lo = fast_two_sum(hi, lo)
-        for k in range(LANES):
+        for k in range(LANES if whole > 0 else 0):
             p, e = fast_two_sum(s[k], c[k])
             hi, lo = dd_add(hi, lo, p, e)
         ohi[i] = hi

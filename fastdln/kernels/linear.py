@@ -24,6 +24,7 @@ __all__ = [
     "matvec",
     "multiply",
     "rmatvec",
+    "squares_of",
     "weighted_gram",
 ]
 
@@ -66,7 +67,14 @@ def dot_four(X, i, x, acc, out):
 @jit
 def matvec(A, x, out):
     """``out = A @ x``, rows of A and x contiguous; 16 partial sums a row, four rows at a time."""
-    m = A.shape[0]
+    m, N = A.shape
+    if N < LANES:  # a small problem: no partial sums
+        for i in range(m):
+            row, rest = A[i], 0.0
+            for j in range(N):
+                rest += row[j] * x[j]
+            out[i] = rest
+        return
     acc, sums = np.empty((4, LANES)), np.empty(4)
     for i in range(0, m, 4):
         dot_four(A, i, x, acc, sums)
@@ -92,6 +100,17 @@ def rmatvec(A, w, out):
         for j in range(N):
             out[j] += wi * row[j]
         i += 1
+
+
+@jit
+def squares_of(A, out):
+    """Squared norm of each column of A."""
+    for j in range(out.size):
+        out[j] = 0.0
+    for i in range(A.shape[0]):
+        row = A[i]
+        for j in range(out.size):
+            out[j] += row[j] * row[j]
 
 
 @jit_inner

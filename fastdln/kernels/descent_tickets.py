@@ -26,6 +26,8 @@ __all__ = ["begin_next", "claim", "finished", "new_clock", "reason", "stop"]
 
 TICKETS, PHASES, DONE, STOPPED = 0, 8, 16, 24
 PATIENCE = 2000  # looks before the processor is offered to others: some microseconds
+YIELDS = 400  # offers before it is left to them: a thread put aside elsewhere then moves here
+MICROSECONDS = 50
 
 
 def new_clock() -> Any:
@@ -67,16 +69,30 @@ def _store_now(typingctx: Any, array: Any, i: Any, n: Any) -> Any:
     return types.none(array, types.int64, types.int64), codegen
 
 
-_YIELD = "sched_yield"
-_HAS_YIELD = not JIT_DISABLED and bool(llvm.address_of_symbol(_YIELD))
+# calls of the C library of every POSIX system; elsewhere a thread that waits keeps looking
+_HAS_CALLS = not JIT_DISABLED and all(map(llvm.address_of_symbol, ("sched_yield", "usleep")))
 
 
 @intrinsic
 def _give_way(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if _HAS_YIELD:  # a call of the C library of every POSIX system
+        if _HAS_CALLS:
             call = ir.FunctionType(ir.IntType(32), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, call, _YIELD), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, call, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
+def _sleep(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if _HAS_CALLS:
+            number = ir.IntType(32)
+            call = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(number, [number]), "usleep"
+            )
+            builder.call(call, [number(MICROSECONDS)])
         return context.get_dummy_value()
 
     return types.none(), codegen
@@ -105,6 +121,7 @@ add_now: Any = _add_slow if JIT_DISABLED else _add_now
 load_now: Any = _load_slow if JIT_DISABLED else _load_now
 store_now: Any = _store_slow if JIT_DISABLED else _store_now
 give_way: Any = _stay if JIT_DISABLED else _give_way
+sleep: Any = _stay if JIT_DISABLED else _sleep
 
 
 @jit_inner
@@ -123,7 +140,9 @@ def claim(clock, first, second, n_steps):
         if load_now(clock, STOPPED) != 0:
             return -1
         looks += 1
-        if looks > PATIENCE:
+        if looks > PATIENCE + YIELDS:
+            sleep()
+        elif looks > PATIENCE:
             give_way()
     return ticket
 

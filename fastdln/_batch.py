@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._threads import run_tasks, thread_count
+from fastdln._threads import run_together, thread_count
 from fastdln.kernels import descent_batch as kernels
 from fastdln.kernels.descent_plain import psi_of
+from fastdln.kernels.descent_tickets import new_clock
 from fastdln.results import Status
 
 __all__ = ["Batch"]
 
 Array = NDArray[np.float64]
 
-_GROUPED_FROM = 1 << 22  # entries of A times configurations
+_GROUPED_FROM = 1 << 19  # entries of A times configurations
 _GROUPS = 8
 _SECONDS = 0.1
 
@@ -50,8 +51,9 @@ class Batch:
         """Set the weights of each configuration to its alpha."""
         self.state[0] = 0.0
         self.state[0, :, :, : self.size] = self.alphas
-        self.at[:] = 0
-        self._pass(self.state[1], self.state[0], step=False)
+        rates, self.rates = self.rates, np.zeros_like(self.rates)
+        self._run(1)  # with no step size: the residual
+        self.rates, self.at[0] = rates, 0
 
     def resume(self, step: int, kept: tuple[Any, ...]) -> None:
         """Continue from a copy of the state taken by `snapshot`."""
@@ -82,43 +84,24 @@ class Batch:
 
     def advance(self, target: int) -> None:
         """Step on to step `target`, or until every configuration is at rest or lost."""
-        threaded = self.cuts.size > 2 and thread_count() > 1
         while self.step < target and any(s is Status.ALL_STEPS for s in self.status):
-            count = min(target - self.step, max(1, int(_SECONDS * self._pace)))
-            started = time.perf_counter()
-            taken = self._step_threaded(count) if threaded else self._step(count)
+            before, started = self.step, time.perf_counter()
+            self._run(min(target - before, max(1, int(_SECONDS * self._pace))))
             elapsed = time.perf_counter() - started
-            self._pace = min(4.0 * self._pace, taken / max(elapsed, 1e-9))
+            self._pace = min(4.0 * self._pace, (self.step - before) / max(elapsed, 1e-9))
             self._look()
 
-    def _step(self, count: int) -> int:
-        taken = kernels.run(
-            *(self.A, self.y, self.p, self.rates, self.state, self.at),
-            *(self.R, self.totals, self.flags, self.cuts, count),
-        )
-        return int(taken)
+    def _run(self, count: int) -> None:
+        """Up to count steps, by this thread and others: the same sums in the same order."""
+        clock, rates = new_clock(), np.tile(self.rates, kernels.BLOCK)
 
-    def _step_threaded(self, count: int) -> int:
-        for n in range(count):
-            now = int(self.at[1])
-            self._pass(self.state[now], self.state[1 - now], step=True)
-            self.at[:] = (self.at[0] + 1, 1 - now)
-            moved, lost = self.flags.sum(axis=0)
-            if np.any((self.rates > 0.0) & ((moved == 0) | (lost > 0))):
-                return n + 1
-        return count
-
-    def _pass(self, old: Array, new: Array, *, step: bool) -> None:
-        """All groups of columns, then the residual they add up to."""
-
-        def work(i: int) -> None:
-            kernels.columns(
-                *(self.A, self.cuts[i], self.cuts[i + 1], self.p, self.rates, old, new),
-                *(self.R, self.totals[i], self.flags[i], step),
+        def share() -> None:
+            kernels.run(
+                *(self.A, self.y, self.p, rates, self.state, self.at),
+                *(self.R, self.totals, self.flags, self.cuts, clock, count),
             )
 
-        run_tasks(work, len(self.cuts) - 1)
-        kernels.gather(self.totals, self.y, self.R)
+        run_together(share, thread_count() if self.cuts.size > 2 else 1)
 
     def _look(self) -> None:
         """Name the configurations that stand still, and take out those that are lost."""

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._threads import run_tasks, thread_count
+from fastdln._threads import run_together, thread_count
 from fastdln.kernels import descent_compensated, descent_plain
 from fastdln.kernels.descent_plain import DIVERGED, MOVING, STALLED
+from fastdln.kernels.descent_tickets import new_clock, reason
 
 __all__ = ["DIVERGED", "MOVING", "STALLED", "RowStepper", "Stepper"]
 
@@ -24,7 +25,6 @@ Array = NDArray[np.float64]
 
 _GROUPED_FROM = 1 << 20  # entries of A: from here on rows are split into groups
 _GROUPS = 8
-_SHARED_FROM = 1 << 24  # entries of A: from here on a free thread takes the next group
 _SECONDS = 0.1
 _DRAWS = 1 << 16  # random numbers at a time
 
@@ -39,13 +39,14 @@ class Stepper:
         m, N = A.shape
         groups = min(_GROUPS, m) if m * N >= _GROUPED_FROM else 1
         self.cuts = np.array([m * i // groups for i in range(groups + 1)])
+        self.ends = np.array([N * i // groups for i in range(groups + 1)])  # of what is updated
         rate = step_size * p
         low = float(Fraction(step_size) * Fraction(p) - Fraction(rate))
         self.rate = np.array([rate, low]) if compensated else rate
         self.state = np.zeros((2, self.rows, N))
         self.at = np.zeros(2, dtype=np.int64)
         self._pace = 1.0 / max(1e-7, 2e-10 * m * N * (4 if compensated else 1))
-        self._space: tuple[Array, Array] | None = None
+        self._space: tuple[Array, Array, NDArray[np.int64]] | None = None
 
     def begin(self, alpha: float) -> None:
         """Set all weights to alpha."""
@@ -91,11 +92,10 @@ class Stepper:
 
     def advance(self, target: int) -> int:
         """Step on to step `target`; MOVING, or what ended it before."""
-        threaded = self.cuts.size > 2 and thread_count() > 1
-        run = self._run_threaded if threaded else self._run
+        threads = thread_count() if self.cuts.size > 2 else 1
         while self.step < target:
             started, before = time.perf_counter(), self.step
-            flag = run(min(target - before, max(1, int(_SECONDS * self._pace))))
+            flag = self._run(min(target - before, max(1, int(_SECONDS * self._pace))), threads)
             if flag != MOVING:
                 return flag
             elapsed = time.perf_counter() - started
@@ -103,38 +103,26 @@ class Stepper:
             self._pace = min(4.0 * self._pace, (self.step - before) / max(elapsed, 1e-9))
         return MOVING
 
-    def _run(self, n_steps: int) -> int:
-        return int(
+    def _run(self, n_steps: int, threads: int) -> int:
+        """Up to n_steps steps, by this thread and others: the same sums in the same order."""
+        clock = new_clock()
+        g, work, flags = self._space or self._make_space()
+
+        def share() -> None:
             self.kernel.run(
-                self.A, self.y, self.p, self.rate, self.state, self.at, self.cuts, n_steps
+                *(self.A, self.y, self.p, self.rate, self.state, self.at, self.cuts, self.ends),
+                *(g, work, flags, clock, n_steps),
             )
-        )
 
-    def _run_threaded(self, n_steps: int) -> int:
-        """As `_run`, the groups of rows on all cores: the same sums in the same order."""
+        run_together(share, threads)
+        return reason(clock)
+
+    def _make_space(self) -> tuple[Array, Array, NDArray[np.int64]]:
         groups, N = self.cuts.size - 1, self.A.shape[1]
-        if self._space is None:
-            shape = (groups, 2, N) if self.compensated else (groups, N)
-            self._space = np.empty(shape), np.empty((self.rows, N))
-        g, work = self._space
-        kernel, cuts = self.kernel, self.cuts
-        # tasks of less than a millisecond cost as much to hand out as to do: one a thread
-        pieces = groups if self.A.size >= _SHARED_FROM else min(groups, thread_count())
-        ends = [groups * i // pieces for i in range(pieces + 1)]
-        for k in range(n_steps):
-            now = int(self.at[1])
-            old, new = self.state[now], self.state[1 - now]
-
-            def sweep(i: int, old: Array = old) -> None:
-                psi = old[4:] if self.compensated else old[2]
-                kernel.sweeps(self.A, self.y, psi, g, cuts, ends[i], ends[i + 1])
-
-            run_tasks(sweep, pieces)
-            flag = int(kernel.update(old, new, g, self.p, self.rate, work, k > 0))
-            if flag != MOVING:
-                return flag
-            self.at[:] = (self.at[0] + 1, 1 - now)  # one assignment: an interrupt sees both
-        return MOVING
+        shape = (groups, 2, N) if self.compensated else (groups, N)
+        work = np.empty((6 if self.compensated else 2, N))
+        self._space = np.empty(shape), work, np.zeros(len(self.ends) - 1, dtype=np.int64)
+        return self._space
 
 
 class RowStepper(Stepper):

@@ -24,6 +24,7 @@ __all__ = [
     "run_all",
     "run_chunks",
     "run_tasks",
+    "run_together",
     "single",
     "thread_count",
 ]
@@ -125,6 +126,25 @@ def run_tasks(work: Callable[[int], None], count: int) -> None:
     """Call ``work(i)`` for i in ``range(count)``, on all cores."""
     for _ in in_order(work, range(count)):
         pass
+
+
+def run_together(work: Callable[[], None], threads: int) -> None:
+    """Call `work` on this thread and, where they are free, on others at once: `threads` in all.
+
+    `work` must divide what there is to do by itself, among however many call it.
+    """
+    if threads < 2 or _is_single():
+        work()
+        return
+    others = list[Future[None]]()
+    try:
+        for _ in range(threads - 1):
+            others.append(_pool(threads).submit(work))
+        work()
+    finally:  # those that have not begun need not; the others end with this one
+        for future in others:
+            if not future.cancel():
+                future.result()
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -14,10 +14,12 @@ import numpy as np
 
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.descent_lanes import TILE, add_tile
-from fastdln.kernels.descent_power import power_into
-from fastdln.kernels.intrinsics import fetch
+from fastdln.kernels.descent_plain import psi_of
+from fastdln.kernels.descent_power import power_into, small_power
+from fastdln.kernels.descent_tickets import begin_next, claim, finished, stop
+from fastdln.kernels.intrinsics import arrays_are_disjoint, fetch, use_wide_vectors
 
-__all__ = ["BLOCK", "TILE", "WIDTH", "columns", "gather", "run"]
+__all__ = ["BLOCK", "TILE", "WIDTH", "run"]
 
 BLOCK = 64  # columns at a time: a multiple of TILE; the packed block stays in cache
 WIDTH = 16  # configurations at a time
@@ -44,45 +46,91 @@ def _fetch_rows(A, low, first):
 
 
 @jit_inner
-def _update(old_u, old_v, new_u, new_v, g, p, rates, up, vp, moved):
-    """One step of the weights of one block, all arrays (n, B)."""
-    power_into(old_u, p - 1.0, up)
-    power_into(old_v, p - 1.0, vp)
-    B = rates.size
-    for j in range(g.size // B):
-        part = slice(j * B, (j + 1) * B)
-        u, v, un, vn = old_u[part], old_v[part], new_u[part], new_v[part]
-        a, b, c = up[part], vp[part], g[part]
-        for k in range(B):
-            un[k] = u[k] - (rates[k] * a[k]) * c[k]
-            vn[k] = v[k] + (rates[k] * b[k]) * c[k]
-            moved[k] += (un[k] != u[k]) | (vn[k] != v[k])
+def _move(u, up, rates, sign, g, new, marks):
+    """``new = u - (sign rates up) g``; marks what changed."""
+    use_wide_vectors()
+    arrays_are_disjoint()
+    for j in range(new.size):
+        x = u[j] - ((sign * rates[j]) * up[j]) * g[j]
+        marks[j] |= x != u[j]
+        new[j] = x
 
 
 @jit_inner
-def _outputs(u, v, p, up, vp, psi, lost, B):
-    power_into(u, p - 1.0, up)
-    power_into(v, p - 1.0, vp)
-    for j in range(u.size):
-        psi[j] = up[j] * u[j] - vp[j] * v[j]
-    for j in range(u.size // B):
-        part = psi[j * B : (j + 1) * B]
-        for k in range(B):
-            lost[k] += not (abs(part[k]) < np.inf)
+def _move_whole(u, q, rates, sign, g, new, marks):
+    """`_move` with up = u^q, q from 1 to 3."""
+    use_wide_vectors()
+    arrays_are_disjoint()
+    for j in range(new.size):
+        x = u[j] - ((sign * rates[j]) * small_power(u[j], q)) * g[j]
+        marks[j] |= x != u[j]
+        new[j] = x
 
 
-@jit
-def columns(A, low, high, p, rates, old, new, R, total, flags, step):
-    """The coordinates from low to high: from `old` to `new` (2, N, B), and their residual.
+@jit_inner
+def _outputs_whole(u, v, q, psi):
+    """``psi = u^(q+1) - v^(q+1)``, q from 1 to 3; how many are not finite."""
+    use_wide_vectors()
+    arrays_are_disjoint()
+    lost = 0
+    for j in range(psi.size):
+        x = small_power(u[j], q) * u[j] - small_power(v[j], q) * v[j]
+        lost += not (abs(x) < np.inf)
+        psi[j] = x
+    return lost
+
+
+@jit_inner
+def _count(marks, B, counts):
+    """Add the marks (n B) of each configuration to its count."""
+    use_wide_vectors()
+    arrays_are_disjoint()
+    for start in range(0, marks.size, B):
+        row = marks[start : start + B]
+        for k in range(counts.size):
+            counts[k] += row[k]
+
+
+@jit_inner
+def _weights(old, new, at, end, p, rates, g, psi, work, marks, flags):
+    """One step of the weights from at to end, and psi; ``flags`` as in `columns`."""
+    n, q, B = end - at, int(p) - 1, flags.shape[1]
+    rates, g, psi, marks = rates[:n], g[:n], psi[:n], marks[:n]
+    u, v, un, vn = old[0, at:end], old[1, at:end], new[0, at:end], new[1, at:end]
+    for j in range(n):
+        marks[j] = 0
+    if p == q + 1 and q <= 3:
+        _move_whole(u, q, rates, 1.0, g, un, marks)
+        _move_whole(v, q, rates, -1.0, g, vn, marks)
+        lost = _outputs_whole(un, vn, q, psi)
+    else:
+        up, vp, lost = work[0, :n], work[1, :n], 0
+        power_into(u, p - 1.0, up)
+        power_into(v, p - 1.0, vp)
+        _move(u, up, rates, 1.0, g, un, marks)
+        _move(v, vp, rates, -1.0, g, vn, marks)
+        psi_of(un, vn, p, up, vp, psi)
+        for j in range(n):
+            lost += not (abs(psi[j]) < np.inf)
+    _count(marks, B, flags[0])
+    if lost > 0:
+        for j in range(n):
+            marks[j] = not (abs(psi[j]) < np.inf)
+        _count(marks, B, flags[1])
+
+
+@jit_inner
+def columns(A, low, high, p, rates, old, new, R, total, flags, P, work, marks):
+    """One step of the coordinates from low to high, `old` to `new` (2, N, B), and their residual.
 
     R (m', B) is the residual before, total (m', B) what these coordinates add to the next one;
     m' is m rounded up to a multiple of TILE. ``flags`` (2, B) counts weights that moved and outputs
-    that are lost. Without `step`, `new` is taken as it is.
+    that are lost. `rates` has those of the B configurations BLOCK times; P (m', BLOCK), zero from
+    row m on, work (4, BLOCK B) and marks (BLOCK B) are scratch.
     """
-    B, rows = rates.size, R.shape[0]
-    P, G, psi = np.zeros((rows, BLOCK)), np.empty(BLOCK * B), np.empty(BLOCK * B)
+    B, rows = flags.shape[1], R.shape[0]
     flat, residual, target = P.reshape(-1), R.reshape(-1), total.reshape(-1)
-    up, vp = np.empty(BLOCK * B), np.empty(BLOCK * B)
+    G, psi = work[2], work[3]
     before, after = old.reshape(2, -1), new.reshape(2, -1)
     for i in range(target.size):
         target[i] = 0.0
@@ -92,28 +140,22 @@ def columns(A, low, high, p, rates, old, new, R, total, flags, step):
     for start in range(low, high, BLOCK):
         size = min(BLOCK, high - start)
         _pack(A, start, size, P)
-        n = size * B
-        at, end = start * B, start * B + n
-        u, v = after[0, at:end], after[1, at:end]
-        if step:
-            for j in range(G.size):
-                G[j] = 0.0
-            for j in range(0, size, TILE):
-                for k in range(0, B, WIDTH):
-                    add_tile(flat, j, 1, BLOCK, residual, k, B, G, j * B + k, rows)
-            a, b = before[0, at:end], before[1, at:end]
-            _update(a, b, u, v, G[:n], p, rates, up[:n], vp[:n], flags[0])
-        for j in range(n, psi.size):
+        for j in range(G.size):
+            G[j] = 0.0
+        for j in range(0, size, TILE):
+            for k in range(0, B, WIDTH):
+                add_tile(flat, j, 1, BLOCK, residual, k, B, G, j * B + k, rows)
+        _weights(before, after, start * B, (start + size) * B, p, rates, G, psi, work, marks, flags)
+        for j in range(size * B, psi.size):
             psi[j] = 0.0
-        _outputs(u, v, p, up[:n], vp[:n], psi[:n], flags[1], B)
         for i in range(0, rows, TILE):
             _fetch_rows(A, start + BLOCK, i)
             for k in range(0, B, WIDTH):
                 add_tile(flat, i * BLOCK, BLOCK, 1, psi, k, B, target, i * B + k, BLOCK)
 
 
-@jit
-def gather(totals, y, R):
+@jit_inner
+def _gather(totals, y, R):
     """``R = sum of totals - y``, in order of the groups."""
     rows, B = R.shape
     for i in range(rows):
@@ -129,29 +171,46 @@ def gather(totals, y, R):
             row[k] -= shift
 
 
-@jit
-def run(A, y, p, rates, state, at, R, totals, flags, cuts, n_steps):
-    """Take up to n_steps steps on one thread, until a flag needs looking at.
+@jit_inner
+def _needs_a_look(rates, flags):
+    """Whether a configuration in use has come to rest or is lost."""
+    for k in range(flags.shape[2]):
+        moved, lost = 0, 0
+        for i in range(flags.shape[0]):
+            moved += flags[i, 0, k]
+            lost += flags[i, 1, k]
+        if rates[k] > 0.0 and (moved == 0 or lost > 0):
+            return True
+    return False
 
-    `state` is (2, 2, N, B), `at` as in `descent_plain`; returns the number of steps taken, the
-    last of them perhaps with flags that tell of a configuration lost or one at rest.
+
+@jit
+def run(A, y, p, rates, state, at, R, totals, flags, cuts, clock, n_steps):
+    """Take up to n_steps steps until a flag needs looking at, with all threads that call this.
+
+    `state` is (2, 2, N, B), `at` as in `descent_plain`; `rates` are those of the configurations
+    BLOCK times; `totals` (groups, m', B), `flags` (groups, 2, B) and R as in `columns`.
     """
-    groups = cuts.size - 1
-    for n in range(n_steps):
-        now = at[1]
-        for i in range(groups):
+    groups, B, rows = cuts.size - 1, flags.shape[2], R.shape[0]
+    P, work = np.zeros((rows, BLOCK)), np.empty((4, BLOCK * B))
+    marks = np.empty(BLOCK * B, np.int64)
+    while True:
+        ticket = claim(clock, groups, 1, n_steps)
+        if ticket < 0:
+            return
+        i = ticket % (groups + 1)
+        if i < groups:
+            old, new = state[at[1]], state[1 - at[1]]
             columns(
-                A, cuts[i], cuts[i + 1], p, rates, state[now], state[1 - now], R, totals[i],
-                flags[i], True,
-            )  # fmt: skip
-        gather(totals, y, R)
+                A, cuts[i], cuts[i + 1], p, rates, old, new, R, totals[i], flags[i], P, work, marks
+            )
+            if finished(clock, groups):
+                begin_next(clock)
+            continue
+        _gather(totals, y, R)
         at[0] += 1
-        at[1] = 1 - now
-        for k in range(rates.size):
-            moved, lost = 0, 0
-            for i in range(groups):
-                moved += flags[i, 0, k]
-                lost += flags[i, 1, k]
-            if rates[k] > 0.0 and (moved == 0 or lost > 0):
-                return n + 1
-    return n_steps
+        at[1] = 1 - at[1]
+        if _needs_a_look(rates, flags):
+            stop(clock, 1)
+        else:
+            begin_next(clock)

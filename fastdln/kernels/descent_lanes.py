@@ -234,7 +234,7 @@ else:
 
 
 @intrinsic
-def _dot_dd(typingctx: Any, a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: Any) -> Any:
+def _dot_dd(typingctx: Any, a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: Any, one: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         def data(i: int) -> Any:
             return context.make_array(signature.args[i])(context, builder, args[i]).data
@@ -254,9 +254,16 @@ def _dot_dd(typingctx: Any, a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: Any
             return value
 
         kept = [cgutils.alloca_once(builder, vector) for _ in range(4)]
-        for spot in kept:
-            builder.store(ir.Constant(vector, [0.0] * 8), spot)
+        for half in range(2):
+            spot = ir.Constant(size.type, 8 * half)
+            builder.store(load(sums, spot), kept[half])
+            builder.store(load(rests, spot), kept[2 + half])
         add, sub = builder.fadd, builder.fsub
+        # two of the eight additions are given to the multipliers, which have less to do: times
+        # a 1 that the compiler cannot see
+        none, number = ir.Constant(vector, ir.Undefined), ir.IntType(32)
+        lane = builder.insert_element(none, args[6], ir.Constant(number, 0))
+        one = builder.shuffle_vector(lane, none, ir.Constant(ir.VectorType(number, 8), [0] * 8))
         zero, step = ir.Constant(size.type, 0), ir.Constant(size.type, LANES)
         with cgutils.for_range_slice(builder, zero, size, step) as (j, _):
             for half in range(2):
@@ -266,10 +273,11 @@ def _dot_dd(typingctx: Any, a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: Any
                 p = builder.fmul(x, bh)
                 e = builder.call(fma, [x, bh, builder.fneg(p)])
                 t = add(old, p)
-                z = sub(t, old)
+                z = builder.call(fma, [t, one, builder.fneg(old)])
                 f = add(sub(old, sub(t, z)), sub(p, z))
+                both = builder.call(fma, [e, one, f])
                 builder.store(t, kept[half])
-                builder.store(add(rest, builder.call(fma, [x, bl, add(e, f)])), kept[2 + half])
+                builder.store(add(rest, builder.call(fma, [x, bl, both])), kept[2 + half])
         for half in range(2):
             spot = ir.Constant(size.type, 8 * half)
             for array, source in ((sums, kept[half]), (rests, kept[2 + half])):
@@ -277,14 +285,11 @@ def _dot_dd(typingctx: Any, a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: Any
                 store.align = 8
         return context.get_dummy_value()
 
-    return types.none(a, xh, xl, s, c, whole), codegen
+    return types.none(a, xh, xl, s, c, whole, one), codegen
 
 
-def _dot_dd_slow(a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: int) -> None:
-    """``s[k] + c[k]``: the sum of ``a[j] (xh[j] + xl[j])`` over j = k mod 16, j < whole (Dot2)."""
-    for k in range(LANES):
-        s[k] = 0.0
-        c[k] = 0.0
+def _dot_dd_slow(a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: int, one: float) -> None:
+    """``s[k] + c[k] += sum of a[j] (xh[j] + xl[j])`` over j = k mod 16, j < whole (Dot2)."""
     for j in range(0, whole, LANES):
         for k in range(LANES):
             p, e = two_product(a[j + k], xh[j + k])

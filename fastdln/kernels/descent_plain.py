@@ -18,13 +18,16 @@ import numpy as np
 
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.descent_lanes import LANES, add_and_dot, four_dots
-from fastdln.kernels.descent_power import power_into
+from fastdln.kernels.descent_power import power_into, small_power
+from fastdln.kernels.descent_tickets import begin_next, claim, finished, stop
 from fastdln.kernels.intrinsics import use_wide_vectors
 
 __all__ = [
     "DIVERGED",
     "MOVING",
+    "PIECE",
     "STALLED",
+    "close_step",
     "fill",
     "psi_of",
     "run",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 MOVING, STALLED, DIVERGED = 0, 1, 2
+PIECE = 512  # coordinates updated at a time
 
 
 @jit_inner
@@ -114,54 +118,136 @@ def psi_of(u, v, p, up, vp, psi):
         psi[j] = up[j] * u[j] - vp[j] * v[j]
 
 
-@jit
-def update(old, new, g, p, rate, work, ready):
-    """One step from `old` to `new`, both (3, n), given the partial g (groups, n).
+@jit_inner
+def _moved(u, up, rate, g, new):
+    """``new = u - (rate up) g``; how many entries that changed."""
+    use_wide_vectors()
+    count = 0
+    for j in range(new.size):
+        x = u[j] - (rate * up[j]) * g[j]
+        count += x != u[j]
+        new[j] = x
+    return count
 
-    Returns MOVING, STALLED (no weight changed) or DIVERGED (psi is no longer finite).
-    `work` is (3, n); it is `ready` if the last call on it ended at `old`, whose powers it holds.
-    """
-    total, up, vp = work[0], work[1], work[2]
-    u, v, un, vn = old[0], old[1], new[0], new[1]
-    first = g[0]
-    for j in range(u.size):
-        total[j] = first[j]
-    for i in range(1, g.shape[0]):
-        part = g[i]
-        for j in range(u.size):
-            total[j] += part[j]
+
+@jit_inner
+def _moved_whole(u, q, rate, g, new):
+    """`_moved` with up = u^q, q from 1 to 3."""
+    use_wide_vectors()
+    count = 0
+    for j in range(new.size):
+        x = u[j] - (rate * small_power(u[j], q)) * g[j]
+        count += x != u[j]
+        new[j] = x
+    return count
+
+
+@jit_inner
+def _lost(u, v, q, psi):
+    """``psi = u^(q+1) - v^(q+1)``, q from 1 to 3; how many are not finite."""
+    use_wide_vectors()
+    count = 0
+    for j in range(psi.size):
+        x = small_power(u[j], q) * u[j] - small_power(v[j], q) * v[j]
+        count += not (abs(x) < np.inf)
+        psi[j] = x
+    return count
+
+
+@jit_inner
+def _step_whole(old, new, g, q, rate, low, high):
+    """One step of the coordinates from low to high for p = q + 1: counts of moved and lost."""
+    u, v, total = old[0, low:high], old[1, low:high], g[low:high]
+    un, vn = new[0, low:high], new[1, low:high]
+    moved = _moved_whole(u, q, rate, total, un) + _moved_whole(v, q, -rate, total, vn)
+    return moved, _lost(un, vn, q, new[2, low:high])
+
+
+@jit_inner
+def _step_real(old, new, g, p, rate, work, ready, low, high):
+    """The same for any p, with the powers kept in work (2, N) from one step to the next."""
+    u, v, total = old[0, low:high], old[1, low:high], g[low:high]
+    un, vn, psi = new[0, low:high], new[1, low:high], new[2, low:high]
+    up, vp, lost = work[0, low:high], work[1, low:high], 0
     if not ready:
         power_into(u, p - 1.0, up)
         power_into(v, p - 1.0, vp)
-    moved = 0
-    for j in range(u.size):
-        un[j] = u[j] - (rate * up[j]) * total[j]
-        vn[j] = v[j] + (rate * vp[j]) * total[j]
-        moved += (un[j] != u[j]) | (vn[j] != v[j])
-    psi_of(un, vn, p, up, vp, new[2])
-    psi, lost = new[2], 0
+    moved = _moved(u, up, rate, total, un) + _moved(v, vp, -rate, total, vn)
+    psi_of(un, vn, p, up, vp, psi)
     for j in range(psi.size):
         lost += not (abs(psi[j]) < np.inf)
+    return moved, lost
+
+
+@jit
+def update(old, new, g, p, rate, work, ready, low, high):
+    """One step of the coordinates from low to high, from `old` to `new`, both (3, N).
+
+    g holds the partial gradients (groups, N); their sum is left in g[0]. Returns MOVING, STALLED
+    (no weight changed) or DIVERGED (psi is no longer finite). `work` is (2, N); it is `ready` if
+    the last call on it ended at `old`, whose powers it then holds.
+    """
+    moved, lost, q = 0, 0, int(p) - 1
+    whole = p == q + 1 and q <= 3
+    for start in range(low, high, PIECE):  # what is read again is still near
+        end = min(start + PIECE, high)
+        total = g[0, start:end]
+        for i in range(1, g.shape[0]):
+            part = g[i, start:end]
+            for j in range(total.size):
+                total[j] += part[j]
+        if whole:
+            more, less = _step_whole(old, new, g[0], q, rate, start, end)
+        else:
+            more, less = _step_real(old, new, g[0], p, rate, work, ready, start, end)
+        moved += more
+        lost += less
     if lost > 0:
         return DIVERGED
     return MOVING if moved > 0 else STALLED
 
 
+@jit_inner
+def close_step(clock, at, flags):
+    """After the last piece of a step: count it, or stop where no weight moves or one is lost."""
+    flag = STALLED
+    for k in range(flags.size):
+        if flags[k] == DIVERGED:
+            stop(clock, DIVERGED)
+            return
+        if flags[k] == MOVING:
+            flag = MOVING
+    if flag == STALLED:
+        stop(clock, STALLED)
+        return
+    at[0] += 1
+    at[1] = 1 - at[1]
+    begin_next(clock)
+
+
 @jit
-def run(A, y, p, rate, state, at, cuts, n_steps):
-    """Take up to n_steps steps on one thread; `cuts` are the ends of the row groups."""
-    groups, N = cuts.size - 1, A.shape[1]
-    g, work = np.empty((groups, N)), np.empty((3, N))
-    for k in range(n_steps):
-        now = at[1]
-        old, new = state[now], state[1 - now]
-        sweeps(A, y, old[2], g, cuts, 0, groups)
-        flag = update(old, new, g, p, rate, work, k > 0)
-        if flag != MOVING:
-            return flag
-        at[0] += 1
-        at[1] = 1 - now
-    return MOVING
+def run(A, y, p, rate, state, at, cuts, ends, g, work, flags, clock, n_steps):
+    """Take up to n_steps steps, with all threads that call this with the same arguments.
+
+    `cuts` are the ends of the row groups, `ends` those of the parts that are updated in one
+    piece, each with its flag; g is (groups, N) and work (2, N).
+    """
+    groups, parts = cuts.size - 1, ends.size - 1
+    while True:
+        ticket = claim(clock, groups, parts, n_steps)
+        if ticket < 0:
+            return
+        step, piece = ticket // (groups + parts), ticket % (groups + parts)
+        old, new = state[at[1]], state[1 - at[1]]
+        if piece < groups:
+            sweeps(A, y, old[2], g, cuts, piece, piece + 1)
+            if finished(clock, groups):
+                begin_next(clock)
+        else:
+            k = piece - groups
+            flags[k] = update(old, new, g, p, rate, work, step > 0, ends[k], ends[k + 1])
+            if finished(clock, parts):
+                close_step(clock, at, flags)
 
 
 @jit
@@ -169,7 +255,7 @@ def run_rows(A, y, p, rate, state, at, rows):
     """One step for each line of `rows` (n, b), with the residual of those rows of A alone."""
     b, N = rows.shape[1], A.shape[1]
     part, target = np.empty((b, N)), np.empty(b)
-    g, work = np.empty((1, N)), np.empty((3, N))
+    g, work = np.empty((1, N)), np.empty((2, N))
     for k in range(rows.shape[0]):
         for i in range(b):
             source, copy = A[rows[k, i]], part[i]
@@ -178,7 +264,8 @@ def run_rows(A, y, p, rate, state, at, rows):
             target[i] = y[rows[k, i]]
         now = at[1]
         sweep(part, target, state[now, 2], g[0])
-        if update(state[now], state[1 - now], g, p, rate, work, k > 0) == DIVERGED:
+        flag = update(state[now], state[1 - now], g, p, rate, work, k > 0, 0, N)
+        if flag == DIVERGED:
             return DIVERGED
         at[0] += 1
         at[1] = 1 - now

@@ -14,7 +14,7 @@ from fastdln.kernels.elementary import exp_parts, log_any_dd, log_dd, scale2
 from fastdln.kernels.extended import dd_mul, fast_two_sum, two_product
 from fastdln.kernels.intrinsics import fma
 
-__all__ = ["power_dd_into", "power_into"]
+__all__ = ["power_dd_into", "power_into", "small_power"]
 
 NAN = float("nan")
 
@@ -28,6 +28,12 @@ def _fraction(u: float, f: float) -> float:
     value = scale2(1.0 + (a + b), k)
     value = 0.0 if u == 0.0 else value
     return value if u >= 0.0 and u < np.inf else NAN
+
+
+@jit_inline
+def small_power(u: float, q: int) -> float:
+    """``u**q`` for q = 1, 2 or 3, in the order of `power_into`."""
+    return u if q == 1 else (u * u if q == 2 else u * u * u)
 
 
 @jit

@@ -23,10 +23,12 @@ from fastdln._jit import JIT_DISABLED, jit_inline
 
 __all__ = [
     "HAS_FMA",
+    "arrays_are_disjoint",
     "bits_to_float",
     "fetch",
     "float_to_bits",
     "fma",
+    "hidden",
     "stay_apart",
     "use_wide_vectors",
 ]
@@ -90,6 +92,17 @@ def _apart(typingctx: Any) -> Any:
 
 
 @intrinsic
+def _disjoint(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        for arg in builder.function.args:
+            if isinstance(arg.type, ir.PointerType) and str(arg.type) == "double*":
+                arg.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
 def _fetch(typingctx: Any, array: Any, i: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -101,6 +114,16 @@ def _fetch(typingctx: Any, array: Any, i: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(array, types.int64), codegen
+
+
+@intrinsic
+def _hidden(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = ir.IntType(64)
+        keep = ir.InlineAsm(ir.FunctionType(whole, [whole]), "", "=r,0", side_effect=False)
+        return builder.bitcast(builder.call(keep, [builder.bitcast(args[0], whole)]), args[0].type)
+
+    return types.float64(types.float64), codegen
 
 
 def _fma_exact(a: float, b: float, c: float) -> float:
@@ -153,7 +176,12 @@ if JIT_DISABLED:
         """Nothing to do without compilation."""
 
     use_wide_vectors: Any = _nothing
+    arrays_are_disjoint: Any = _nothing
     stay_apart: Any = _nothing
+
+    def hidden(x: float) -> float:
+        """``x``: nothing to hide from without compilation."""
+        return x
 
     def fetch(array: Any, i: int) -> None:
         """Nothing to do without compilation."""
@@ -193,8 +221,15 @@ else:
     # would take 256); the intrinsic itself, for the attribute is that of its caller
     use_wide_vectors = _wide
 
+    # in a function none of whose arrays overlaps one that it writes: LLVM would compare them all,
+    # and gives up beyond eight pairs
+    arrays_are_disjoint = _disjoint
+
     # in a function called from several places: one copy of its code, so that it compiles once
     stay_apart = _apart
+
+    # the number itself, in a way that the compiler cannot follow
+    hidden = _hidden
 
     # bring array[i] near without waiting for it; i may lie outside: nothing is read
     fetch = _fetch

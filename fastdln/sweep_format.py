@@ -73,7 +73,7 @@ def chunk_name(chunk: Sequence[int]) -> str:
 
 
 def _text(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, indent=2).encode()
+    return json.dumps(document).encode()  # without indent: that is written by slow code
 
 
 def _array(

@@ -93,7 +93,7 @@ class Store:
         self.attributes.update(attributes)
         root = json.loads((self.path / ROOT).read_text())
         root["attributes"] = self.attributes
-        _durable.write_all([(self.path / ROOT, json.dumps(root, indent=2).encode())])
+        _durable.write_all([(self.path / ROOT, json.dumps(root).encode())])
 
     def finish(self, **attributes: Any) -> None:
         """Declare the store complete."""

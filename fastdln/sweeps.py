@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import json
 import math
 import os
@@ -76,7 +77,8 @@ def sweep(
         Problems themselves; names of data sets ("line", "plane", "random"); or tables:
         ``{"dataset": "kink", "delta": 0.1}``,
         ``{"dataset": "gaussian", "m": 20, "N": 100, "sparsity": 5}`` (with ``"rng"``, or one for
-        each `seed`), ``{"file": "data.npz"}`` with arrays A and y. A table may have a ``"name"``.
+        each `seed`), ``{"file": "data.npz"}`` with arrays A and y, ``{"file": "A.mtx", "y":
+        "y.csv"}`` (.npy, .csv, .mtx, .npz). A table may have a ``"name"``.
     p : array_like or dict
         Depths, at least 2. This and the other grids may be given as a table
         ``{"linspace": [first, last, count]}`` or ``{"logspace": [first, last, count]}`` too.
@@ -382,6 +384,7 @@ class _Chunk:
         return out
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     found = {"fastdln": package_version(), "python": platform.python_version()}
     for package in ("numpy", "scipy", "numba", "llvmlite", "xarray", "zarr"):
@@ -400,6 +403,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

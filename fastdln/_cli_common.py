@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,7 @@ __all__ = [
     "load_problem",
     "mistakes_of_the_user",
     "print_coordinates",
+    "print_json",
     "save",
     "writing",
 ]
@@ -58,32 +62,39 @@ def import_plotting() -> Any:
     return plotting
 
 
-def load_problem(path: Path) -> Problem:
-    """The problem in a .npz file with arrays A and y."""
-    import pickle
-    import zipfile
-    import zlib
-
-    import numpy as np
-
+def load_problem(arguments: argparse.Namespace) -> Problem:
+    """The problem in the files that were named."""
+    from fastdln._files import FileProblem, read_arrays
     from fastdln.problem import Problem
 
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            A, y = arrays["A"], arrays["y"]
-    except OSError as problem:
-        reason = problem.strerror or "not a file that NumPy can read"
-        raise UsageError(f"argument FILE: cannot read {str(path)!r}: {reason}") from problem
-    except (
-        *(ValueError, KeyError, EOFError, TypeError, IndexError, AttributeError),
-        *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError),
-    ) as problem:
-        raise UsageError(
-            f"argument FILE: {str(path)!r} given, a NumPy .npz file with numeric arrays "
-            "named A and y needed"
-        ) from problem
+        A, y = read_arrays(arguments.file, arguments.y)
+    except FileProblem as problem:
+        argument = (
+            "FILE" if arguments.y is None or repr(str(arguments.y)) not in str(problem) else "--y"
+        )
+        hint = " (--y FILE)" if "another file for y" in str(problem) else ""
+        raise UsageError(f"argument {argument}: {problem}{hint}") from problem
     with mistakes_of_the_user():
         return Problem(A, y)
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """One object on one line. NaN is null, infinities are texts."""
+    import json
+
+    print(json.dumps({name: _plain(value) for name, value in fields.items()}, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Lists and plain numbers only."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def print_coordinates(psi: Any) -> None:
@@ -98,11 +109,13 @@ def print_coordinates(psi: Any) -> None:
         print(f"and {len(psi) - len(shown)} smaller ones (--out FILE.npz keeps all)")
 
 
-def save(path: Path | None, arrays: dict[str, Any]) -> None:
+def save(arguments: argparse.Namespace, arrays: dict[str, Any]) -> None:
+    """Write what --out asks for."""
+    path: Path | None = arguments.out
     if path is None:
         return
     import numpy as np
 
     with writing(path), path.open("wb") as stream:
         np.savez(stream, **arrays)
-    print(f"wrote {path}")
+    print(f"wrote {path}", file=sys.stderr if arguments.json else sys.stdout)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastdln._batch import Batch
 from fastdln._leaping import Leaper
 from fastdln._stepping import DIVERGED, STALLED, RowStepper, Stepper
+from fastdln._stepping_products import ProductStepper
 from fastdln.descent_path import DescentPath, DescentStats
 from fastdln.kernels import collocation as engine
 from fastdln.problem import Problem
@@ -40,14 +41,17 @@ class Run(NamedTuple):
     drawn: tuple[int, np.random.Generator] | None
     many: bool
 
-    def stepper(self) -> Stepper:
+    def stepper(self) -> Stepper | ProductStepper:
         """What takes single steps."""
+        if self.problem.large:
+            assert self.problem._matrix is not None
+            return ProductStepper(self.problem._matrix, self.problem.y, self.p, self.step_size[0])
         A, y, p, eta = self.problem.dense, self.problem.y, self.p, self.step_size[0]
         if self.drawn is not None:
             return RowStepper(A, y, p, eta, *self.drawn)
         return Stepper(A, y, p, eta, self.method == "compensated")
 
-    def prepare(self, state: Stepper | Leaper) -> int:
+    def prepare(self, state: Stepper | ProductStepper | Leaper) -> int:
         """Set the first state; its step."""
         if self.start is None:
             state.begin(self.alpha[0])
@@ -55,7 +59,7 @@ class Run(NamedTuple):
             state.resume(self.start._resume["step"], self.start._resume["state"])
         return state.step
 
-    def resume(self, step: int, state: Stepper | Leaper | Batch) -> dict[str, Any]:
+    def resume(self, step: int, state: Stepper | ProductStepper | Leaper | Batch) -> dict[str, Any]:
         """What another run needs to go on from here."""
         kept = {"problem": self.problem, "p": self.p, "alpha": self.alpha}
         kept["batch_size"] = None if self.drawn is None else self.drawn[0]
@@ -245,6 +249,10 @@ class _Rows:
 
 def _losses(problem: Problem, psi: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
+        if problem.large:
+            assert problem._matrix is not None
+            products = [problem._matrix.matvec(row) for row in psi]
+            return np.array([0.5 * float(np.sum((one - problem.y) ** 2)) for one in products])
         rows = psi.reshape(-1, problem.N)  # one product, not one for each configuration
         residual = (rows @ problem.dense.T).reshape(*psi.shape[:-1], -1) - problem.y
         return 0.5 * np.einsum("...i,...i->...", residual, residual)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-__all__ = ["lock", "sync_tree", "write_all"]
+__all__ = ["lock", "sync_folder", "sync_tree", "write_all"]
+
+_WAITING = 16  # threads
 
 
 def write_all(files: Iterable[tuple[Path, bytes | memoryview]]) -> None:
@@ -57,15 +60,26 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(root: Path) -> None:
-    """All files and folders below `root` on disk."""
+    """All files and folders below `root` on disk.
+
+    Many wait at a time, so that one commit of the journal serves them.
+    """
+    paths: list[Path] = []
     for folder, _, names in os.walk(root):
-        for name in names:
-            handle = os.open(os.path.join(folder, name), os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        sync_folder(Path(folder))
+        paths += [Path(folder), *(Path(folder, name) for name in names)]
+    with ThreadPoolExecutor(_WAITING) as pool:
+        list(pool.map(_sync, paths))
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir():
+        sync_folder(path)
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

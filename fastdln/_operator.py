@@ -9,18 +9,30 @@ memory.
 from __future__ import annotations
 
 import mmap
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._mapped import MappedFile
+from fastdln._piece_work import Part
+from fastdln._threads import in_order
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
-from fastdln.kernels.linear import weighted_gram
+from fastdln.kernels.linear import matvec, rmatvec, weighted_gram
 from fastdln.kernels.sparse_products import matvec_dd_columns, rmatvec_dd_columns
 
-__all__ = ["Blocks", "Matrix", "Products", "Sparse", "as_matrix"]
+__all__ = [
+    "Blocks",
+    "DensePiece",
+    "Matrix",
+    "Parts",
+    "Products",
+    "Sparse",
+    "check_real",
+    "checked_shape",
+]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -36,9 +48,21 @@ class DensePiece:
     def __init__(self, block: Array) -> None:
         self.block, self.width = block, block.shape[1]
 
+    def matvec(self, x: Array) -> Array:
+        """A x."""
+        out = np.empty(self.block.shape[0])
+        matvec(self.block, x, out)
+        return out
+
     def rmatvec(self, dual: Array) -> Array:
         """A^T dual."""
-        out: Array = dual @ self.block
+        out = np.empty(self.width)
+        rmatvec(self.block, dual, out)
+        return out
+
+    def squares(self) -> Array:
+        """Squared lengths of the columns."""
+        out: Array = np.einsum("ij,ij->j", self.block, self.block)
         return out
 
     def rmatvec_dd(self, hi: Array, lo: Array) -> tuple[Array, Array]:
@@ -60,9 +84,9 @@ class DensePiece:
         weighted_gram(self.block, d, out)
         return out
 
-    def absolute(self) -> Any:
+    def absolute(self) -> DensePiece:
         """abs(A)."""
-        return np.abs(self.block)
+        return DensePiece(np.abs(self.block))
 
 
 class SparsePiece:
@@ -75,6 +99,15 @@ class SparsePiece:
         """A^T dual."""
         out: Array = self._csc.T @ dual
         return out
+
+    def matvec(self, x: Array) -> Array:
+        """A x."""
+        out: Array = self._csc @ x
+        return out
+
+    def squares(self) -> Array:
+        """Squared lengths of the columns."""
+        return np.asarray(self._csc.multiply(self._csc).sum(axis=0), float).ravel()
 
     def rmatvec_dd(self, hi: Array, lo: Array) -> tuple[Array, Array]:
         """A^T (hi + lo) as a double-double pair."""
@@ -96,9 +129,9 @@ class SparsePiece:
         out: Array = (scaled @ self._csc.T).toarray()
         return out
 
-    def absolute(self) -> Any:
+    def absolute(self) -> SparsePiece:
         """abs(A)."""
-        return abs(self._csc)
+        return SparsePiece(abs(self._csc))
 
 
 Piece = DensePiece | SparsePiece
@@ -111,6 +144,7 @@ class Matrix:
     """
 
     has_gram = False  # whether it gives pieces of its columns, and A D A^T in one pass
+    remote = False  # whether the pieces lie elsewhere
     shape: tuple[int, int]
     given: Any  # what the caller called A
 
@@ -133,16 +167,16 @@ class Matrix:
         return out
 
     def cuts(self) -> list[tuple[int, int]]:
-        """First and last column of each piece; only where `has_gram`."""
-        raise NotImplementedError
+        """First and last column of each piece."""
+        return [(0, self.shape[1])]
 
-    def piece(self, lo: int, hi: int) -> Piece:
-        """Columns lo to hi; only where `has_gram`."""
-        raise NotImplementedError
+    def piece(self, lo: int, hi: int) -> Any:
+        """Columns lo to hi: a `Piece` where `has_gram`, else all of them, by products alone."""
+        return self
 
-    def squares(self) -> Array:
-        """Squared lengths of the columns, shape (N,); only where `has_gram`."""
-        raise NotImplementedError
+    def parts(self) -> Parts:
+        """N-vectors cut as the pieces are."""
+        return Parts(self)
 
     def row_squares(self) -> Array | None:
         """Squared lengths of the rows, shape (m,), if they are known without m products."""
@@ -167,8 +201,8 @@ class Sparse(Matrix):
     def __init__(self, A: Any) -> None:
         if A.ndim != 2:
             raise ValueError(f"A must have shape (m, N), got shape {A.shape}")
-        self.given, self.shape = A, _checked_shape(A)
-        _check_real(A.dtype)
+        self.given, self.shape = A, checked_shape(A)
+        check_real(A.dtype)
         csc = A.tocsc()
         if csc.dtype != np.float64:
             csc = csc.astype(np.float64)
@@ -204,10 +238,6 @@ class Sparse(Matrix):
         """A[:, index]."""
         return np.ascontiguousarray(self._csc[:, index].toarray())
 
-    def squares(self) -> Array:
-        """Squared lengths of the columns."""
-        return np.asarray(self._csc.multiply(self._csc).sum(axis=0), float).ravel()
-
     def row_squares(self) -> Array:
         """Squared lengths of the rows."""
         return np.asarray(self._csc.multiply(self._csc).sum(axis=1), float).ravel()
@@ -221,9 +251,9 @@ class Products(Matrix):
     """scipy.sparse.linalg.LinearOperator: A x and A^T l, and nothing else."""
 
     def __init__(self, A: Any) -> None:
-        self.given, self.shape = A, _checked_shape(A)
+        self.given, self.shape = A, checked_shape(A)
         dtype = np.dtype(np.float64 if A.dtype is None else A.dtype)
-        _check_real(dtype)
+        check_real(dtype)
         self._check_adjoint(np.finfo(dtype).eps if dtype.kind == "f" else 2.0**-52)
 
     def matvec(self, x: Array) -> Array:
@@ -283,11 +313,11 @@ class Blocks(Matrix):
     has_gram = True
 
     def __init__(self, A: Any, *, in_memory: bool = False) -> None:
-        self.given, self.shape = A, _checked_shape(A)
+        self.given, self.shape = A, checked_shape(A)
         self._bytes = _BLOCK_BYTES // 8 if in_memory else _BLOCK_BYTES
         if in_memory:  # and looked at before
             return
-        _check_real(A.dtype)
+        check_real(A.dtype)
         for start, piece in self.pieces():
             finite = np.isfinite(piece.block)
             if not finite.all():
@@ -302,14 +332,28 @@ class Blocks(Matrix):
 
     def piece(self, lo: int, hi: int) -> DensePiece:
         """Columns lo to hi."""
+        if self._file is not None:
+            return DensePiece(self._file.block(lo, hi).astype(np.float64, copy=False))
         block = np.array(self.given[:, lo:hi], dtype=np.float64, order="C")
         self._release()
         return DensePiece(block)
 
+    @cached_property
+    def _file(self) -> MappedFile | None:
+        return MappedFile.of(self.given)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_file"}
+
     def pieces(self) -> Iterator[tuple[int, DensePiece]]:
-        """The blocks, each with the index of its first column."""
-        for lo, hi in self.cuts():
-            yield lo, self.piece(lo, hi)
+        """The blocks, each with the index of its first column; some are read ahead."""
+        cuts = self.cuts()
+        blocks = in_order(lambda cut: self.piece(*cut), cuts)
+        yield from ((lo, block) for (lo, _), block in zip(cuts, blocks, strict=True))
+
+    def _each(self, work: Callable[[DensePiece, int, int], Array]) -> Iterator[Array]:
+        """Work on every block, on all cores; results in order."""
+        return in_order(lambda cut: work(self.piece(*cut), *cut), self.cuts())
 
     def _release(self) -> None:
         """Let go of the pages of a shared file mapping: else they count as memory in use."""
@@ -320,19 +364,23 @@ class Blocks(Matrix):
     def matvec(self, x: Array) -> Array:
         """A x."""
         out = np.zeros(self.shape[0])
-        for start, piece in self.pieces():
-            out += piece.block @ x[start : start + piece.width]
+        for part in self._each(lambda piece, lo, hi: piece.matvec(x[lo:hi])):
+            out += part
         return out
 
     def rmatvec(self, dual: Array) -> Array:
         """A^T dual."""
         out = np.empty(self.shape[1])
-        for start, piece in self.pieces():
-            out[start : start + piece.width] = dual @ piece.block
+        for (lo, hi), part in zip(
+            self.cuts(), self._each(lambda piece, lo, hi: piece.rmatvec(dual)), strict=True
+        ):
+            out[lo:hi] = part
         return out
 
     def columns(self, index: Indices) -> Array:
         """A[:, index]."""
+        if self._file is not None:
+            return self._file.columns(index).astype(np.float64)
         out = np.empty((self.shape[0], index.size))
         order = np.argsort(index, kind="stable")  # dask and files like ascending ones
         mapped = getattr(self.given, "_mmap", None) is not None
@@ -343,18 +391,12 @@ class Blocks(Matrix):
             self._release()
         return out
 
-    def squares(self) -> Array:
-        """Squared lengths of the columns."""
-        out = np.empty(self.shape[1])
-        for start, piece in self.pieces():
-            out[start : start + piece.width] = np.einsum("ij,ij->j", piece.block, piece.block)
-        return out
-
     def row_squares(self) -> Array:
         """Squared lengths of the rows."""
         out = np.zeros(self.shape[0])
-        for _, piece in self.pieces():
-            out += np.einsum("ij,ij->i", piece.block, piece.block)
+        squares = self._each(lambda piece, lo, hi: np.einsum("ij,ij->i", piece.block, piece.block))
+        for part in squares:
+            out += part
         return out
 
     def dense(self) -> Array:
@@ -362,22 +404,27 @@ class Blocks(Matrix):
         return np.ascontiguousarray(np.asarray(self.given), dtype=np.float64)
 
 
-def as_matrix(A: Any, budget: int) -> Matrix | None:
-    """`A` as a `Matrix`, or None where it is to be an array in memory."""
-    if "scipy.sparse" in sys.modules:  # what is not loaded cannot have made A
-        from scipy.sparse import issparse
+class Parts:
+    """psi, D and the slack of all coordinates, cut as the pieces of A are."""
 
-        if issparse(A):
-            return Sparse(A)
-    if "scipy.sparse.linalg" in sys.modules:
-        from scipy.sparse.linalg import LinearOperator
+    def __init__(self, matrix: Matrix) -> None:
+        self._matrix = matrix
+        N = matrix.shape[1]
+        self._psi, self._D, self._slack = (np.empty(N) for _ in range(3))
+        self._parts = [
+            Part(lo, hi, (self._psi[lo:hi], self._D[lo:hi], self._slack[lo:hi]))
+            for lo, hi in matrix.cuts()
+        ]
 
-        if isinstance(A, LinearOperator):
-            return Products(A)
-    lazy = isinstance(A, np.memmap) or hasattr(A, "__dask_graph__")
-    if lazy and len(A.shape) == 2 and 8 * A.shape[0] * A.shape[1] > budget:
-        return Blocks(A)
-    return None
+    def each(self, work: Callable[..., Any], *given: Any) -> Iterator[Any]:
+        """``work(piece, part, *given)`` for every piece, on all cores; results in order."""
+        return in_order(
+            lambda part: work(self._matrix.piece(part.lo, part.hi), part, *given), self._parts
+        )
+
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """psi, D and slack, shape (N,) each; nothing else is to be done with the parts then."""
+        return self._psi, self._D, self._slack
 
 
 def _cuts(size: int, width: int) -> list[tuple[int, int]]:
@@ -385,14 +432,16 @@ def _cuts(size: int, width: int) -> list[tuple[int, int]]:
     return [(lo, min(lo + width, size)) for lo in range(0, size, width)]
 
 
-def _checked_shape(A: Any) -> tuple[int, int]:
+def checked_shape(A: Any) -> tuple[int, int]:
+    """Rows and columns, none of them zero."""
     m, N = (int(k) for k in A.shape)
     if m == 0 or N == 0:
         raise ValueError(f"A must not be empty, got shape {(m, N)}")
     return m, N
 
 
-def _check_real(dtype: Any) -> None:
+def check_real(dtype: Any) -> None:
+    """Refuse numbers that float64 cannot hold."""
     if dtype.kind not in "biuf":
         raise TypeError(f"A must hold real numbers, got dtype {dtype}")
     if dtype.kind == "f" and dtype.itemsize > 8:

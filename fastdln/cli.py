@@ -117,7 +117,7 @@ def _add_limit(commands: Any) -> None:
     limit = commands.add_parser(
         "limit",
         help="where gradient flow ends, for A and y from a file",
-        description="Limit of gradient flow for the problem in a NumPy .npz file.",
+        description="Limit of gradient flow for the problem in a file.",
     )
     _add_problem(limit)
     size = limit.add_mutually_exclusive_group(required=True)
@@ -130,7 +130,7 @@ def _add_flow(commands: Any) -> None:
     flow = commands.add_parser(
         "flow",
         help="gradient flow in time, for A and y from a file",
-        description="Trajectory of gradient flow for the problem in a NumPy .npz file.",
+        description="Trajectory of gradient flow for the problem in a file.",
     )
     _add_problem(flow)
     size = flow.add_mutually_exclusive_group(required=True)
@@ -148,7 +148,7 @@ def _add_descend(commands: Any) -> None:
     descend = commands.add_parser(
         "descend",
         help="gradient descent, for A and y from a file",
-        description="Gradient descent for the problem in a NumPy .npz file.",
+        description="Gradient descent for the problem in a file.",
     )
     _add_problem(descend)
     descend.add_argument("--alpha", type=float, required=True, help="initialisation")
@@ -163,7 +163,7 @@ def _add_minimizer(commands: Any) -> None:
     minimizer = commands.add_parser(
         "minimizer",
         help="the l1 minimiser that these limits tend to",
-        description="The l1 minimiser W_p for the problem in a NumPy .npz file.",
+        description="The l1 minimiser W_p for the problem in a file.",
     )
     _add_problem(minimizer)
     minimizer.set_defaults(run=run_minimizer)
@@ -173,7 +173,7 @@ def _add_rate(commands: Any) -> None:
     rate = commands.add_parser(
         "rate",
         help="how fast the limits tend to the l1 minimiser",
-        description="Leading term of the distance to W_p for the problem in a NumPy .npz file.",
+        description="Leading term of the distance to W_p for the problem in a file.",
     )
     _add_problem(rate)
     size = rate.add_mutually_exclusive_group()
@@ -212,7 +212,14 @@ def _add_sweep(commands: Any) -> None:
 
 
 def _add_problem(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help=".npz file with arrays A and y")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE",
+        help=".npz file with arrays A and y; with --y a .npy, .csv, .mtx or .npz file with A",
+    )  # fmt: skip
+    parser.add_argument("--y", type=Path, metavar="FILE", help="file with y, of the same kinds")
+    parser.add_argument(
+        "--json", action="store_true", help="print all results as one JSON object, not as tables"
+    )
     parser.add_argument("--p", type=float, default=2.0, help="depth, at least 2 (default: 2)")
     parser.add_argument("--out", type=Path, help="also write the result to this .npz file")
 

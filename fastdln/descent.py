@@ -67,7 +67,8 @@ def gradient_descent(
         "plain" steps in float64. "compensated" steps in double-double, right to the last
         digits. "leap" takes many steps at once by difference collocation where the iterates vary
         slowly, and single steps elsewhere. "auto" (the default) is "leap" where that is
-        likely to be faster than "compensated".
+        likely to be faster than "compensated". An A that is used through its products takes
+        "plain" steps only, and reads A once a step.
     rtol : float, optional
         Relative error of each psi_i for "leap", with a floor of alpha^p.
     start : DescentPath, optional
@@ -116,8 +117,14 @@ def gradient_descent(
     if first > last:
         raise ValueError(f"n_steps must be at least {first}, the step of start, got {last}")
     steps = _default_steps(first, last) if save_steps is None else _checked(save_steps, first, last)
-    if method == "auto" and batch_size is not None:
+    if method == "auto" and (batch_size is not None or problem.large):
         method = "plain"
+    if problem.large and (method != "plain" or many or batch_size is not None):
+        what = "arrays of configurations" if many else f"method {method!r}"
+        raise ValueError(
+            "an A that is used through its products needs method 'plain' and one configuration, "
+            f"got {what if batch_size is None else 'batch_size'}: raise memory_budget for others"
+        )
     if method == "auto":
         method = _choice(problem, last) if start is None else start.method
     if start is not None and start.method != method:
@@ -228,8 +235,12 @@ def _check_start(start: Any, problem: Problem, p: float, alphas: list[float], ma
         raise ValueError(
             f"start must have {problem.N} coordinates, as problem has, got {start.psi.shape[-1]}"
         )
-    if other is not problem and not (
-        np.array_equal(other.dense, problem.dense) and np.array_equal(other.y, problem.y)
+    if problem.large and (other.A is not problem.A or not np.array_equal(other.y, problem.y)):
+        raise ValueError("start must come from the same problem, got a path of another one")
+    if (
+        not problem.large
+        and other is not problem
+        and not (np.array_equal(other.dense, problem.dense) and np.array_equal(other.y, problem.y))
     ):
         raise ValueError("start must come from the same problem, got a path of another one")
     given = (kept["p"], *kept["alpha"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from fastdln._check import check_depth
 from fastdln._pursuit import Vertex, pursue
 from fastdln._solver import fresh_state, locate_face
+from fastdln._working_set import violators
 from fastdln.kernels.exact import exact_rank
 from fastdln.kernels.face import FOUND, Face
 from fastdln.problem import Constraints, Problem, check_problem
@@ -16,6 +19,8 @@ __all__ = ["l1_minimizer"]
 
 _LIMIT = 400  # factorisations along the path
 _LARGE = 4096  # entries of A from which homotopy is tried first: below, little is gained
+_ROUNDS = 100  # of a search among more columns than memory holds
+_APART = 1e-9  # columns with |A^T dual| this close to 1 are taken in
 _ROUNDED = 1e-12  # what rounded data (y projected on the range of A) can decide
 
 
@@ -30,7 +35,8 @@ def l1_minimizer(problem: Problem, p: float) -> L1Minimizer:
     ----------
     problem : Problem
         A and y. Where y is outside the range of A, the minimiser is that of the reduced
-        problem, which the flow sees.
+        problem, which the flow sees. Of an A that is used through its products some columns
+        are solved together, until the dual proves that the others are zero.
     p : float
         Depth, at least 2. It matters only where the minimiser is not unique.
 
@@ -55,6 +61,8 @@ def l1_minimizer(problem: Problem, p: float) -> L1Minimizer:
     """
     check_problem(problem)
     depth = check_depth(p)
+    if problem.large:
+        return _of_few_columns(problem, depth)
     if problem.dense.size >= _LARGE:
         vertex = pursue(problem.dense, problem.y)
         if vertex is not None:
@@ -66,6 +74,37 @@ def l1_minimizer(problem: Problem, p: float) -> L1Minimizer:
     if state is None:
         return _undecided(problem.N, constraints.y.size)
     return from_face(constraints, locate_face(constraints, depth, state, _LIMIT))
+
+
+def _of_few_columns(problem: Problem, p: float) -> L1Minimizer:
+    """The minimiser on some columns, more of them until the dual proves that no other is needed.
+
+    All minimisers vanish where |A^T dual| < 1: with W_p on those columns W_p itself is found.
+    """
+    matrix, y, (m, N) = problem._matrix, problem.y, (problem.m, problem.N)
+    assert matrix is not None
+    if not np.any(y):
+        return _zero(N, m)
+    parts = matrix.parts()
+    _, columns = violators(parts, y, np.empty(0, np.int64), 0.0, 6 * m)
+    for _ in range(_ROUNDS):
+        few = Problem(matrix.columns(columns), y)
+        found = l1_minimizer(few, p) if few.rank == m else None
+        if found is None or found.status is not Status.PROVED:
+            dual, level = y, 0.0  # as long as there is nothing better
+        else:
+            dual, level = found.dual, 1.0 - _APART
+        largest, more = violators(parts, dual, columns, level, 3 * m)
+        if found is not None and largest <= level:
+            psi = np.zeros(N)
+            psi[columns] = found.psi
+            return dataclasses.replace(
+                found, psi=psi, support=np.flatnonzero(psi), margin=min(found.margin, 1.0 - largest)
+            )
+        if more.size == 0:
+            break
+        columns = np.union1d(columns, more)
+    return _undecided(N, m)
 
 
 def from_face(constraints: Constraints, face: Face) -> L1Minimizer:

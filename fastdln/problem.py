@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln._check import check_count, real_array
-from fastdln._operator import Matrix, as_matrix
+from fastdln._operator import Matrix
+from fastdln._spread import as_matrix
 
 __all__ = ["Constraints", "Problem", "check_problem"]
 
@@ -44,7 +45,8 @@ class Problem:
         and float32 are promoted to float64, exactly. It is never changed. Sparse ones,
         operators, `numpy.memmap` and dask arrays are stored densely if that takes at most
         `memory_budget`; else a memmap or dask array is read in blocks of columns, and
-        the others serve by their products.
+        the others serve by their products. The blocks of a dask array stay with the workers
+        of the `distributed.Client` at work, if there is one.
     y : array_like, shape (m,)
         Real right-hand side, treated alike.
     name : str, optional
@@ -156,7 +158,8 @@ class Problem:
         if self.large:
             raise ValueError(
                 f"A must fit into memory_budget = {self._budget} bytes as a dense array here, "
-                f"got {8 * self.m * self.N} bytes: raise memory_budget to allow for it"
+                f"got {8 * self.m * self.N} bytes: raise memory_budget to allow for it "
+                "(flow_limit, l1_minimizer and plain gradient_descent do without)"
             )
         return self._matrix.dense()
 

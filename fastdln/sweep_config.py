@@ -45,8 +45,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise TypeError(f"store must be a text, got {_shown(values['store'])}")
     problems = values["problems"]
     for problem in problems if isinstance(problems, list) else [problems]:
-        if isinstance(problem, dict) and isinstance(problem.get("file"), str):
-            problem["file"] = str(path.parent / problem["file"])
+        for key in ("file", "y") if isinstance(problem, dict) else ():
+            if isinstance(problem.get(key), str):
+                problem[key] = str(path.parent / problem[key])
     return values
 
 

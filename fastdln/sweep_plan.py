@@ -74,6 +74,20 @@ class Layout:
                 )
             yield {axis: place[axis] for axis in self.axes}
 
+    def number(self, where: Mapping[str, Any]) -> int:
+        """Number of a batch's first configuration in a grid that is one chunk."""
+        number = 0
+        for axis, length in zip(self.axes, self.shape, strict=True):
+            k = where[axis]
+            number = number * length + (k.start if isinstance(k, slice) else k)
+        return number
+
+    @staticmethod
+    def count(where: Mapping[str, Any]) -> int:
+        """Number of configurations in a batch."""
+        block = where.get("size")
+        return 1 if block is None else block.stop - block.start
+
     def pieces(self, chunk: tuple[int, ...], grain: int) -> list[Piece]:
         """The work for one chunk, in pieces of `grain` times the usual size."""
         count, step = math.prod(self.batch_counts(chunk)), self.piece * grain
@@ -146,12 +160,12 @@ def chunk_bytes(layout: Layout, config: Config) -> int:
     return math.prod(layout.chunk) * each
 
 
-def blank(layout: Layout, config: Config) -> dict[str, NDArray[Any]]:
-    """Arrays of one whole chunk, filled with what stands for no value."""
+def blank(layout: Layout, config: Config, rows: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+    """Arrays of `rows` configurations, filled with what stands for no value."""
     quantity = QUANTITIES[layout.quantity]
     return {
         variable.name: np.full(
-            (*layout.chunk, *(config.inner[name] for name in variable.inner)),
+            (*rows, *(config.inner[name] for name in variable.inner)),
             np.nan if variable.dtype == "<f8" else MISSING,
             dtype=variable.dtype,
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastdln import datasets
 from fastdln._check import _shown, check_count
+from fastdln._files import FileProblem, read_arrays
 from fastdln.problem import Problem
 
 __all__ = ["ProblemSpec", "check_keys", "problem_specs"]
@@ -126,8 +127,9 @@ def _digest(problem: Problem, name: str) -> str:
         parts = [columns.indptr, columns.indices, columns.data]
     else:
         raise TypeError(
-            f"problem {name!r} must have an A that is an array or sparse, got "
-            f"{type(A).__name__}: a sweep compares it with that of its store"
+            f"problem {name!r} must have an A that is an array or sparse, got {type(A).__name__}: "
+            "a sweep compares the entries of A with those of its store (numpy.asarray(A) will do "
+            "where it fits into memory)"
         )
     for part in (*parts, problem.y):
         digest.update(np.ascontiguousarray(part))
@@ -135,17 +137,20 @@ def _digest(problem: Problem, name: str) -> str:
 
 
 def _from_table(table: Mapping[str, Any], where: str) -> ProblemSpec:
+    check_keys(table, ("dataset", "file", "y", "name", *sorted(set().union(*_KEYS.values()))))
     if ("file" in table) == ("dataset" in table):
         raise ValueError(f"{where} must have one of the keys dataset and file")
     name = table.get("name")
     if name is not None and (not isinstance(name, str) or not name):
         raise TypeError(f"{where}.name must be a text, got {_shown(name)}")
     if "file" in table:
-        check_keys(table, ("file", "name"))
-        return _from_file(table["file"], name, where)
+        check_keys(table, ("file", "y", "name"))
+        return _from_file(table, name, where)
     kind = table["dataset"]
     if kind not in _KEYS:
-        raise ValueError(f"{where}: data sets are {', '.join(_KEYS)}, got {_shown(kind)}")
+        near = difflib.get_close_matches(str(kind), _KEYS, 1, 0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{where}: data sets are {', '.join(_KEYS)}, got {_shown(kind)}{hint}")
     check_keys(table, ("dataset", "name", *sorted(_KEYS[kind])))
     for key in sorted(_KEYS[kind] - {"rng"}):
         if key not in table:
@@ -176,19 +181,15 @@ def _gaussian(table: Mapping[str, Any], name: str | None) -> ProblemSpec:
     return ProblemSpec(name or shown, m, N, tuple(recipe))
 
 
-def _from_file(file: Any, name: str | None, where: str) -> ProblemSpec:
-    """The problem in a .npz file with arrays A and y."""
-    if not isinstance(file, str):
-        raise TypeError(f"{where}.file must be a text, got {_shown(file)}")
-    path = Path(file)
+def _from_file(table: Mapping[str, Any], name: str | None, where: str) -> ProblemSpec:
+    """The problem in an archive with A and y, or in a file for each."""
+    for key in ("file", "y"):
+        if not isinstance(table.get(key, ""), str):
+            raise TypeError(f"{where}.{key} must be a text, got {_shown(table[key])}")
+    path, y_path = Path(table["file"]), Path(table["y"]) if "y" in table else None
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            A, y = arrays["A"], arrays["y"]
-    except OSError as mistake:
-        reason = mistake.strerror or "not a file that NumPy can read"
-        raise ValueError(f"{where}: cannot read {file!r}: {reason}") from None
-    except (ValueError, KeyError, EOFError, TypeError, AttributeError):
-        raise ValueError(
-            f"{where}: {file!r} given, a NumPy .npz file with arrays A and y needed"
-        ) from None
+        A, y = read_arrays(path, y_path)
+    except FileProblem as mistake:
+        hint = f" ({where}.y)" if "another file for y" in str(mistake) else ""
+        raise ValueError(f"{where}: {mistake}{hint}") from None
     return _from_data(Problem(A, y), name or path.stem)

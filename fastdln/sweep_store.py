@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,28 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln import _durable
+from fastdln.sweep_format import ROOT, chunk_name, new_store
 from fastdln.sweep_grid import Config, differences
 from fastdln.sweep_plan import Layout
-from fastdln.sweep_quantities import ERROR, MISSING, QUANTITIES, STATUSES, Variable
+from fastdln.sweep_quantities import QUANTITIES, Variable
 
 __all__ = ["Store", "open_store"]
 
 _LOCK = ".lock"
-_STAGING = ".staging"
 _FAILURES = ".failures"
-_ROOT = "zarr.json"
-_LONG_NAMES = {
-    "problem": "problem",
-    "seed": "seed of the random problems",
-    "p": "depth",
-    "alpha": "initialisation",
-    "log_alpha": "natural logarithm of the initialisation",
-    "eps": "output scale alpha^p",
-    "step_size": "step size",
-    "coordinate": "index of the coordinate",
-    "time": "time",
-    "step": "number of steps taken",
-}
 
 
 @dataclass
@@ -85,8 +70,8 @@ class Store:
         _durable.write_all(files[-1:])
 
     def _file(self, layout: Layout, variable: Variable, chunk: tuple[int, ...]) -> Path:
-        key = _key((*chunk, *(0 for _ in variable.inner)))
-        return self.path / f"{layout.quantity}_{variable.name}" / f"c.{key}"
+        name = chunk_name((*chunk, *(0 for _ in variable.inner)))
+        return self.path / f"{layout.quantity}_{variable.name}" / name
 
     def _bytes(self, layout: Layout, variable: Variable) -> int:
         inner = (self.config.inner[name] for name in variable.inner)
@@ -106,9 +91,9 @@ class Store:
     def update(self, **attributes: Any) -> None:
         """Change attributes of the data set, all at once."""
         self.attributes.update(attributes)
-        root = json.loads((self.path / _ROOT).read_text())
+        root = json.loads((self.path / ROOT).read_text())
         root["attributes"] = self.attributes
-        _durable.write_all([(self.path / _ROOT, json.dumps(root, indent=2).encode())])
+        _durable.write_all([(self.path / ROOT, json.dumps(root).encode())])
 
     def finish(self, **attributes: Any) -> None:
         """Declare the store complete."""
@@ -141,7 +126,7 @@ def open_store(
     with _durable.lock(path / _LOCK) as mine:
         if not mine:
             raise BlockingIOError(f"store {str(path)!r} is being written by another process")
-        if overwrite or not (path / _ROOT).exists():
+        if overwrite or not (path / ROOT).exists():
             _clear(path)
             _create(path, config, layouts)
         yield _opened(path, config, layouts)
@@ -149,7 +134,7 @@ def open_store(
 
 def _is_ours(path: Path) -> bool:
     """Whether a folder is a store, or empty, or one whose creation was cut short."""
-    root = path / _ROOT
+    root = path / ROOT
     if root.exists():
         try:
             attributes = json.loads(root.read_text())["attributes"]
@@ -161,7 +146,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _clear(path: Path) -> None:
-    root = path / _ROOT
+    root = path / ROOT
     if root.exists():  # first: without it the rest is an unfinished creation
         root.unlink()
         _durable.sync_folder(path)
@@ -171,7 +156,7 @@ def _clear(path: Path) -> None:
 
 
 def _opened(path: Path, config: Config, layouts: dict[str, Layout]) -> Store:
-    attributes = json.loads((path / _ROOT).read_text())["attributes"]
+    attributes = json.loads((path / ROOT).read_text())["attributes"]
     theirs = json.loads(attributes["sweep_config"])
     # through JSON, so that both are plain in the same way
     unlike = differences(theirs, json.loads(json.dumps(config.identity())))
@@ -183,99 +168,12 @@ def _opened(path: Path, config: Config, layouts: dict[str, Layout]) -> Store:
 
 
 def _create(path: Path, config: Config, layouts: dict[str, Layout]) -> None:
-    """Metadata and coordinates, made aside; the root's metadata comes last."""
-    import zarr
-
-    staging = path / _STAGING
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zarr's, on consolidated metadata
-        group = zarr.open_group(staging, mode="w", zarr_format=3)
-        auxiliary = _write_coordinates(group, config)
-        for layout in layouts.values():
-            for variable in QUANTITIES[layout.quantity].all_variables(config):
-                _create_array(group, config, layout, variable)
-        attributes: dict[str, Any] = {
-            "title": "fastdln sweep of " + ", ".join(config.quantities),
-            "complete": 0,
-            "sweep_config": json.dumps(config.identity()),
-            "sweep_layout": json.dumps({name: one.plain() for name, one in layouts.items()}),
-        }
-        if auxiliary:
-            attributes["coordinates"] = " ".join(auxiliary)
-        group.attrs.update(attributes)
-        zarr.consolidate_metadata(staging)
-    _durable.sync_tree(staging)
-    for entry in staging.iterdir():
-        if entry.name != _ROOT:
-            os.replace(entry, path / entry.name)
-    _durable.sync_folder(path)
-    os.replace(staging / _ROOT, path / _ROOT)
-    _durable.sync_folder(path)
+    """Metadata and coordinates; the root's metadata comes last, and makes it a store."""
+    files, root = new_store(config, layouts)
+    for name, content in files.items():
+        file = path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+    _durable.sync_tree(path)
+    _durable.write_all([(path / ROOT, root)])
     _durable.sync_folder(path.parent)
-    staging.rmdir()
-
-
-def _create_array(group: Any, config: Config, layout: Layout, variable: Variable) -> None:
-    inner = [config.inner[name] for name in variable.inner]
-    attributes: dict[str, Any] = {"long_name": variable.long_name, "units": variable.units}
-    if variable.name == "status":
-        codes = range(MISSING, ERROR + 1)
-        attributes = {
-            "long_name": variable.long_name,
-            "flag_values": list(codes),
-            "flag_meanings": " ".join(("not_computed", *STATUSES, "error")),
-        }
-    group.create_array(
-        f"{layout.quantity}_{variable.name}",
-        shape=(*layout.shape, *inner),
-        chunks=(*layout.chunk, *inner),
-        dtype=variable.dtype,
-        fill_value=np.nan if variable.dtype == "<f8" else MISSING,
-        compressors=None,
-        filters=None,
-        chunk_key_encoding={"name": "default", "separator": "."},
-        dimension_names=[config.dimension(name) for name in (*layout.axes, *variable.inner)],
-        attributes=attributes,
-    )
-
-
-def _write_coordinates(group: Any, config: Config) -> list[str]:
-    """Coordinates of all dimensions; returns the names of those that are not dimensions."""
-    steps = config.save_steps
-    values: dict[str, NDArray[Any] | None] = {
-        "problem": np.array([s.name for s in config.problems], np.dtypes.StringDType()),
-        "seed": config.seed,
-        "p": config.p,
-        config.dimension("size"): config.sizes,
-        "step_size": config.step_size,
-        "time": config.t,
-        "step": steps,
-    }
-    if config.keep_psi:
-        values["coordinate"] = np.arange(config.inner["coordinate"])
-    for name, array in values.items():
-        if array is not None:
-            _coordinate(group, name, array, [name], _LONG_NAMES[name])
-    sizes = {
-        "n_equations": ([spec.m for spec in config.problems], "number of equations m"),
-        "n_unknowns": ([spec.N for spec in config.problems], "number of unknowns N"),
-    }
-    for name, (numbers, long_name) in sizes.items():
-        _coordinate(group, name, np.array(numbers), ["problem"], long_name)
-    if config.sizes is None:
-        return list(sizes)
-    log10_eps = np.array([p * config.log_alpha(p) for p in config.p.tolist()]) / math.log(10.0)
-    if config.size_name == "eps":
-        log10_eps = np.tile(np.log10(config.sizes), (config.p.size, 1))
-    dimensions = ["p", config.dimension("size")]
-    _coordinate(group, "log10_eps", log10_eps, dimensions, "decimal logarithm of eps = alpha^p")
-    return [*sizes, "log10_eps"]
-
-
-def _coordinate(
-    group: Any, name: str, values: NDArray[Any], dimensions: list[str], long_name: str
-) -> None:
-    attributes = {"long_name": long_name}
-    if values.dtype.kind in "if":
-        attributes["units"] = "1"
-    group.create_array(name, data=values, dimension_names=dimensions, attributes=attributes)

@@ -16,38 +16,50 @@ from numpy.typing import NDArray
 from fastdln import _threads
 from fastdln.problem import Problem
 from fastdln.sweep_grid import Config
-from fastdln.sweep_plan import Layout, Piece
+from fastdln.sweep_plan import Layout, Piece, blank
 from fastdln.sweep_quantities import ERROR, QUANTITIES, Point, Quantity
 
-__all__ = ["Cell", "PieceResult", "one_thread_each", "run_piece"]
+__all__ = ["PieceResult", "fill_rows", "one_thread_each", "run_piece"]
 
-Cell = tuple[slice | int, ...]
 Values = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class PieceResult:
-    """Where in its chunk each batch belongs, the values, and what went wrong."""
+    """Values of configurations that follow each other in their chunk, and what went wrong."""
 
-    cells: list[tuple[Cell, Values]]
+    first: int  # configuration of the chunk, in the order of the grid
+    count: int
+    values: Values  # of `count` rows each
     failures: list[dict[str, Any]]
-    count: int  # configurations
 
 
 def run_piece(config: Config, layout: Layout, piece: Piece) -> PieceResult:
     """Solve some batches of a grid that is one chunk (`Layout.part`), one after the other."""
     quantity = QUANTITIES[piece.quantity]
     problems = _Builder(config)
-    cells: list[tuple[Cell, Values]] = []
     failures: list[dict[str, Any]] = []
-    whole = (0,) * len(layout.axes)
-    for where in layout.batches(whole, piece):
+    batches = list(layout.batches((0,) * len(layout.axes), piece))
+    first = layout.number(batches[0])
+    sizes = [layout.count(where) for where in batches]
+    out, row = blank(layout, config, (sum(sizes),)), 0
+    for where, size in zip(batches, sizes, strict=True):
         start = time.perf_counter()
         values = _solve(quantity, config, where, problems, failures)
-        rows = len(values["status"])
-        values["seconds"] = np.full(rows, (time.perf_counter() - start) / rows)
-        cells.append((tuple(where.values()), values))
-    return PieceResult(cells, failures, sum(len(values["status"]) for _, values in cells))
+        fill_rows(out, row, values)
+        out["seconds"][row : row + size] = (time.perf_counter() - start) / size
+        row += size
+    return PieceResult(first, row, out, failures)
+
+
+def fill_rows(target: Values, first: int, values: Values) -> None:
+    """Rows into their place; a shorter psi leaves the rest blank."""
+    for name, rows in values.items():
+        if name in target:  # psi is not always kept
+            place = target[name][first : first + len(rows)]
+            if place.shape != rows.shape:
+                place = place[tuple(slice(0, n) for n in rows.shape)]
+            place[...] = rows
 
 
 class _Builder:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import json
+import math
 import os
 import platform
 import shutil
@@ -28,7 +30,7 @@ from fastdln.sweep_grid import Config, package_version
 from fastdln.sweep_plan import Layout, Piece, blank, chunk_bytes, grid_bytes, make_layout
 from fastdln.sweep_quantities import MISSING, QUANTITIES, STATUSES
 from fastdln.sweep_store import Store, open_store
-from fastdln.sweep_work import PieceResult
+from fastdln.sweep_work import PieceResult, fill_rows
 
 if TYPE_CHECKING:
     import xarray
@@ -75,7 +77,8 @@ def sweep(
         Problems themselves; names of data sets ("line", "plane", "random"); or tables:
         ``{"dataset": "kink", "delta": 0.1}``,
         ``{"dataset": "gaussian", "m": 20, "N": 100, "sparsity": 5}`` (with ``"rng"``, or one for
-        each `seed`), ``{"file": "data.npz"}`` with arrays A and y. A table may have a ``"name"``.
+        each `seed`), ``{"file": "data.npz"}`` with arrays A and y, ``{"file": "A.mtx", "y":
+        "y.csv"}`` (.npy, .csv, .mtx, .npz). A table may have a ``"name"``.
     p : array_like or dict
         Depths, at least 2. This and the other grids may be given as a table
         ``{"linspace": [first, last, count]}`` or ``{"logspace": [first, last, count]}`` too.
@@ -348,16 +351,14 @@ class _Chunk:
 
     def __init__(self, store: Store, layout: Layout, chunk: tuple[int, ...]) -> None:
         self.store, self.layout, self.chunk = store, layout, chunk
-        self.missing = _configurations(layout, chunk)
-        self.values: dict[str, NDArray[Any]] = blank(layout, store.config)
+        self.lengths = tuple(len(part) for part in layout.ranges(chunk))
+        self.missing = math.prod(self.lengths)
+        self.values = blank(layout, store.config, (self.missing,))
         self.failures: list[dict[str, Any]] = []
 
     def add(self, result: PieceResult) -> bool:
         """Take in a piece; True when that was the last."""
-        for cell, values in result.cells:
-            for name, array in values.items():
-                if name in self.values:  # psi is not always kept
-                    self._fill(self.values[name], cell, array)
+        fill_rows(self.values, result.first, result.values)
         origin = [part.start for part in self.layout.ranges(self.chunk)]
         for failure in result.failures:
             index = {
@@ -368,20 +369,22 @@ class _Chunk:
         self.missing -= result.count
         if self.missing > 0:
             return False
-        self.store.write(self.layout, self.chunk, self.values, self.failures)
+        self.store.write(self.layout, self.chunk, self._whole(), self.failures)
         return True
 
-    def _fill(self, target: NDArray[Any], cell: tuple[Any, ...], array: NDArray[Any]) -> None:
-        """Rows of a batch into their place; a shorter psi leaves the rest blank."""
-        spot = target[cell]
-        together = any(isinstance(k, slice) for k in cell)
-        source = array if together else array[0]
-        if spot.ndim == 0:
-            target[cell] = source
-        else:
-            spot[tuple(slice(0, n) for n in source.shape)] = source
+    def _whole(self) -> dict[str, NDArray[Any]]:
+        """The chunk as it is kept: blank where it reaches beyond the grid."""
+        full = self.layout.chunk
+        grids = {n: rows.reshape(*self.lengths, *rows.shape[1:]) for n, rows in self.values.items()}
+        if self.lengths == full:
+            return grids
+        out = blank(self.layout, self.store.config, full)
+        for name, grid in grids.items():
+            out[name][tuple(slice(0, n) for n in self.lengths)] = grid
+        return out
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     found = {"fastdln": package_version(), "python": platform.python_version()}
     for package in ("numpy", "scipy", "numba", "llvmlite", "xarray", "zarr"):
@@ -400,6 +403,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -26,6 +26,8 @@ GAUSSIAN = {"dataset": "gaussian", "m": 2, "N": 4, "sparsity": 1}
         ({"problems": {"dataset": "kink", "delta": "a"}}, TypeError, "delta must be a number"),
         ({"problems": {"m": 3}}, ValueError, "one of the keys dataset and file"),
         ({"problems": {"file": "no.npz"}}, ValueError, "cannot read 'no.npz': No such file"),
+        ({"problems": {"fil": "no.npz"}}, ValueError, "unknown key 'fil': did you mean 'file'?"),
+        ({"problems": "lin"}, ValueError, "got 'lin'; did you mean 'line'?"),
         ({"problems": ["line", "line"]}, ValueError, "got 'line' twice: give one another name"),
         ({"problems": {**GAUSSIAN, "m": 2.5}}, TypeError, "m must be an integer, got 2.5"),
         ({"problems": {**GAUSSIAN, "sparsity": 9}}, ValueError, "at most N = 4, got 9"),

@@ -1,0 +1,159 @@
+"""What is done with one piece of the columns of A, in whichever thread or process it lies.
+
+Each function takes a piece, the part of the N-vectors that belongs to it, and vectors of length m;
+what it returns is small.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdln.kernels.sparse_points import finish_near, finish_points
+
+__all__ = ["Heaviest", "Look", "Part", "Point", "Reading", "beyond", "heaviest", "largest_tau",
+           "look", "plain_gram", "read", "worst"]  # fmt: skip
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class Part:
+    """The coordinates of one piece of columns, lo to hi."""
+
+    def __init__(self, lo: int, hi: int, arrays: tuple[Array, Array, Array] | None = None) -> None:
+        self.lo, self.hi = lo, hi
+        if arrays is None:
+            arrays = np.empty(hi - lo), np.empty(hi - lo), np.empty(hi - lo)
+        self.psi, self.D, self.slack = arrays  # D is d psi / d tau
+
+    def outside(self, columns: Indices) -> NDArray[np.bool_]:
+        """Which of the part are not among `columns`."""
+        mask = np.ones(self.hi - self.lo, bool)
+        mask[columns[(columns >= self.lo) & (columns < self.hi)] - self.lo] = False
+        return mask
+
+
+class Point(NamedTuple):
+    """A dual point and the slacks of a basis (see `_matrix_free_gram`)."""
+
+    p_is_2: bool
+    b: float
+    L: float
+    L_low: float
+    sigma: float
+    dual_hi: Array
+    dual_lo: Array
+    columns: Indices  # of the basis
+    sgn: Array
+    slack: Array
+
+
+class Reading(NamedTuple):
+    """Sums over the columns of a piece that are not in the basis."""
+
+    v_hi: Array  # A psi
+    v_lo: Array
+    gram: Array | None  # A D A^T
+    basis: tuple[Indices, Array, Array]  # places in the basis of columns here; their psi, D
+    longest: float  # largest ||a_j||
+    steepest: float  # and ||a_j|| / slack_j
+    tightest: float  # least slack of all
+    apart: float  # and of those not in the basis
+
+
+def read(piece: Any, part: Part, point: Point, with_gram: bool) -> Reading:
+    """Fill the part at a point."""
+    tau, tau_low = piece.rmatvec_dd(point.dual_hi, point.dual_lo)
+    psi, D, slack = part.psi, part.D, part.slack
+    finish_points(
+        point.p_is_2, point.b, point.L, point.L_low, tau, tau_low, psi, D, slack, np.empty_like(tau)
+    )  # fmt: skip
+    here = np.flatnonzero((point.columns >= part.lo) & (point.columns < part.hi))
+    near = here[point.slack[here] < 0.5]
+    if near.size and not point.p_is_2:
+        finish_near(
+            point.b, point.sigma, point.columns[near] - part.lo, point.sgn[near],
+            point.slack[near], psi, D, slack, tau,
+        )  # fmt: skip
+    outside = part.outside(point.columns)
+    v_hi, v_lo = piece.matvec_dd(np.where(outside, psi, 0.0))
+    gram = piece.gram(np.where(outside, D, 0.0)) if with_gram else None
+    lengths = np.where(outside, np.sqrt(piece.squares()), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a slack of zero: looked at later
+        steepest = 0.0 if point.p_is_2 else float(np.max(lengths / slack))
+    own = point.columns[here] - part.lo
+    basis = here, psi[own], D[own]
+    apart = float(np.min(slack[outside], initial=np.inf))
+    return Reading(
+        v_hi, v_lo, gram, basis, float(np.max(lengths)), steepest, float(np.min(slack)), apart
+    )  # fmt: skip
+
+
+read.fills = True  # type: ignore[attr-defined]  # the part, whatever was in it
+
+
+class Look(NamedTuple):
+    """What a step of the dual does to the columns outside the basis."""
+
+    step: float  # largest change of tau
+    move: float  # largest change of log psi, about
+    sums: Array  # |A| |psi|
+
+
+def look(piece: Any, part: Part, dual: Array, columns: Indices, p_is_2: bool, scale: float) -> Look:
+    """The size of a step, exactly; and what a bound needs, while the piece is at hand."""
+    step, outside = np.abs(piece.rmatvec(dual)), part.outside(columns)
+    step[~outside] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite ends the search
+        move = step if p_is_2 else step * (scale / part.slack)
+    sums: Array = piece.absolute().matvec(np.where(outside, np.abs(part.psi), 0.0))
+    return Look(float(np.max(step)), float(np.max(move)), sums)
+
+
+def worst(piece: Any, part: Part, dual: Array, columns: Indices) -> float:
+    """Largest relative change of psi outside the basis for any dual of these sizes."""
+    moved = piece.absolute().rmatvec(dual) * part.D
+    counted = part.outside(columns) & (part.psi != 0.0)
+    return float(np.max(moved[counted] / np.abs(part.psi[counted]), initial=0.0))
+
+
+def plain_gram(piece: Any, part: Part) -> Array:
+    """A A^T."""
+    out: Array = piece.gram(np.ones(part.hi - part.lo))
+    return out
+
+
+class Heaviest(NamedTuple):
+    """Some columns and their weights."""
+
+    columns: Indices
+    weight: Array
+
+
+def _heaviest(part: Part, weight: Array, count: int) -> Heaviest:
+    kept = np.arange(weight.size)
+    if weight.size > count:
+        kept = np.sort(np.argpartition(weight, weight.size - count)[weight.size - count :])
+    return Heaviest(part.lo + kept, weight[kept])
+
+
+def heaviest(piece: Any, part: Part, count: int) -> Heaviest:
+    """The columns of largest D."""
+    return _heaviest(part, part.D, count)
+
+
+def largest_tau(piece: Any, part: Part, dual: Array, count: int) -> Heaviest:
+    """The columns of largest |A^T dual|."""
+    return _heaviest(part, np.abs(piece.rmatvec(dual)), count)
+
+
+def beyond(
+    piece: Any, part: Part, dual: Array, columns: Indices, level: float, count: int
+) -> tuple[float, Heaviest]:
+    """Largest |A^T dual| of columns not among `columns`, and the largest of those above `level`."""
+    tau = np.abs(piece.rmatvec(dual))
+    tau[~part.outside(columns)] = 0.0
+    return float(np.max(tau)), _heaviest(part, np.where(tau > level, tau, 0.0), count)

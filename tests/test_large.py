@@ -1,0 +1,183 @@
+"""An A larger than memory may hold, or spread over a cluster: the same as in memory."""
+
+import os
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.sparse.linalg import aslinearoperator
+
+import fastdln as fd
+from fastdln._mapped import MappedFile
+from fastdln.results import Status
+
+
+def as_file(folder, A, mode="r", **options):
+    path = folder / "A.dat"
+    A.tofile(path)
+    return np.memmap(path, dtype=A.dtype, mode=mode, shape=A.shape, **options)
+
+
+@pytest.fixture
+def planted():
+    generator = np.random.default_rng(3)
+    A, x = generator.standard_normal((12, 3000)), np.zeros(3000)
+    x[generator.choice(3000, 4, replace=False)] = generator.standard_normal(4)
+    return A, A @ x
+
+
+def test_a_mapped_file_is_read_as_what_the_mapping_shows(tmp_path):
+    A = np.arange(60.0).reshape(5, 12)
+    given = as_file(tmp_path, A)
+    for view in (given, given[1:4], given[:, 3:9], given[::2]):
+        file = MappedFile.of(view)
+        assert file is not None
+        assert file.block(2, 5).tobytes() == np.array(view[:, 2:5]).tobytes()
+        index = np.array([4, 0, 4])
+        np.testing.assert_array_equal(file.columns(index), view[:, index])
+    (tmp_path / "A.dat").unlink()
+    (tmp_path / "A.dat").write_bytes(bytes(480))  # another file of that name
+    assert MappedFile.of(given) is None
+    assert MappedFile.of(given[:, ::2]) is None
+    assert MappedFile.of(A) is None
+
+
+def test_a_file_that_became_shorter_is_an_error(tmp_path):
+    given = as_file(tmp_path, np.ones((4, 1 << 12)))
+    file = MappedFile.of(given)
+    os.truncate(tmp_path / "A.dat", 4096)
+    with pytest.raises(OSError, match="the file of A has become shorter"):
+        file.block(0, 1 << 12)
+
+
+def forms(folder, A):
+    yield as_file(folder, A)
+    yield sp.csc_array(A)
+    yield aslinearoperator(A)
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0])
+def test_minimizer_from_some_columns(tmp_path, planted, p, monkeypatch):
+    monkeypatch.setattr("fastdln._operator._BLOCK_BYTES", 1 << 16)
+    A, y = planted
+    exact = fd.l1_minimizer(fd.Problem(A, y), p)
+    for given in forms(tmp_path, A):
+        found = fd.l1_minimizer(fd.Problem(given, y, memory_budget=0), p)
+        assert found.status is exact.status is Status.PROVED
+        np.testing.assert_allclose(found.psi, exact.psi, rtol=1e-12, atol=1e-15)
+        assert found.unique
+        assert found.margin > 0.0
+        np.testing.assert_array_equal(found.support, np.flatnonzero(found.psi))
+
+
+def test_a_face_of_minimisers_from_some_columns():
+    line = fd.datasets.line()
+    A = np.hstack((line.A, 1e-3 * np.random.default_rng(0).standard_normal((2, 500))))
+    found = fd.l1_minimizer(fd.Problem(sp.csr_array(A), line.y, memory_budget=0), 2)
+    assert (found.face_dimension, found.status) == (1, Status.PROVED)
+    np.testing.assert_allclose(found.psi[:3], fd.l1_minimizer(line, 2).psi, rtol=1e-12)
+    zero = fd.l1_minimizer(fd.Problem(sp.csr_array(A), [0.0, 0.0], memory_budget=0), 2)
+    assert zero.l1_norm == 0.0
+
+
+def test_dependent_rows_leave_the_minimizer_undecided():
+    A = sp.csr_array(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]]))
+    found = fd.l1_minimizer(fd.Problem(A, [1.0, 2.0], memory_budget=0), 2)
+    assert found.status is Status.UNDECIDED
+    assert np.all(np.isnan(found.psi))
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0])
+def test_plain_descent_reads_pieces(tmp_path, planted, p, monkeypatch):
+    monkeypatch.setattr("fastdln._operator._BLOCK_BYTES", 1 << 16)
+    A, y = planted
+    asked = {"alpha": 0.1, "step_size": 1e-4, "n_steps": 300}
+    exact = fd.gradient_descent(fd.Problem(A, y), p, **asked, method="plain")
+    for given in forms(tmp_path, A):
+        problem = fd.Problem(given, y, memory_budget=0)
+        path = fd.gradient_descent(problem, p, **asked)
+        assert (path.method, path.status) == ("plain", Status.ALL_STEPS)
+        for name in ("psi", "u", "v", "loss"):
+            np.testing.assert_allclose(
+                getattr(path, name), getattr(exact, name), rtol=1e-12, atol=1e-15
+            )
+        half = fd.gradient_descent(problem, p, **{**asked, "n_steps": 150})
+        rest = fd.gradient_descent(problem, p, **asked, start=half)
+        assert rest.psi[-1].tobytes() == path.psi[-1].tobytes()
+
+
+def test_descent_by_products_ends_as_descent_does():
+    A = sp.csr_array(np.eye(2, 4))
+    problem = fd.Problem(A, [1.0, 1.0], memory_budget=0)
+    lost = fd.gradient_descent(problem, 3, alpha=1.0, step_size=10.0, n_steps=100)
+    assert lost.status is Status.DIVERGED
+    still = fd.gradient_descent(fd.Problem(A, [0.0, 0.0], memory_budget=0), 2, 1.0, 0.1, 100)
+    assert still.status is Status.STALLED
+
+
+def test_what_is_not_to_be_had_from_products_is_said_in_a_line(planted):
+    A, y = planted
+    problem = fd.Problem(sp.csr_array(A), y, memory_budget=0)
+    for options in ({"method": "leap"}, {"batch_size": 2, "rng": 0}):
+        with pytest.raises(ValueError, match=r"needs method 'plain' .*: raise memory_budget"):
+            fd.gradient_descent(problem, 2, 0.1, 1e-3, 10, **options)
+    with pytest.raises(ValueError, match="needs method 'plain' and one configuration"):
+        fd.gradient_descent(problem, 2, [0.1, 0.2], 1e-3, 10)
+    needs_array = (
+        lambda: fd.gradient_flow(problem, 2, 0.1, t=[1.0]),
+        lambda: fd.convergence_rate(problem, 2),
+    )
+    for call in needs_array:
+        with pytest.raises(ValueError, match=r"memory_budget = 0 .* l1_minimizer and plain"):
+            call()
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    distributed = pytest.importorskip("distributed")
+    options = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+
+    def start(count):
+        cluster = distributed.LocalCluster(n_workers=count, **options)
+        return cluster, distributed.Client(cluster)
+
+    return start
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_blocks_with_the_workers_of_a_cluster(clusters, planted):
+    """Two workers, and one: the bits are the same, and the numbers those of an array."""
+    dask_array = pytest.importorskip("dask.array")
+    A, y = planted
+    array = fd.Problem(A, y)
+    steps = {"alpha": 0.1, "step_size": 1e-4, "n_steps": 20}
+    seen = []
+    for count in (2, 1):
+        cluster, client = clusters(count)
+        with cluster, client:
+            given = dask_array.from_array(A, chunks=(5, 700)).persist()
+            problem = fd.Problem(given, y, memory_budget=0)
+            assert type(problem._matrix).__name__ == "Spread"
+            for p in (2, 3):
+                limit = fd.flow_limit(problem, p, [1e-1, 1e-3])
+                exact = fd.flow_limit(array, p, [1e-1, 1e-3])
+                assert all(status is Status.CONVERGED for status in limit.status)
+                np.testing.assert_allclose(limit.psi, exact.psi, rtol=1e-12)
+                seen.append((count, limit.psi.tobytes(), limit.slack.tobytes()))
+            best = fd.l1_minimizer(problem, 2)
+            np.testing.assert_allclose(
+                best.psi, fd.l1_minimizer(array, 2).psi, rtol=1e-12, atol=1e-15
+            )
+            path = fd.gradient_descent(problem, 2, **steps)
+            exact_path = fd.gradient_descent(array, 2, **steps, method="plain")
+            np.testing.assert_allclose(path.psi, exact_path.psi, rtol=1e-12)
+            seen.append((count, best.psi.tobytes(), path.psi.tobytes()))
+            assert problem._matrix.dense().tobytes() == A.tobytes()
+            bad = A.copy()
+            bad[3, 1500] = np.nan
+            broken = dask_array.from_array(bad, chunks=(5, 700))
+            with pytest.raises(ValueError, match=r"A must be finite, got nan at index \[3, 1500\]"):
+                fd.Problem(broken, y, memory_budget=0)
+    assert [one[1:] for one in seen[:3]] == [one[1:] for one in seen[3:]]

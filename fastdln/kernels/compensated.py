@@ -11,7 +11,7 @@ import numpy as np
 from fastdln._jit import jit
 from fastdln.kernels.descent_lanes import LANES, dot_dd
 from fastdln.kernels.extended import dd_add, fast_two_sum, two_product, two_sum
-from fastdln.kernels.intrinsics import fma
+from fastdln.kernels.intrinsics import fma, hidden
 
 __all__ = ["matvec_dd", "rmatvec_dd"]
 
@@ -21,10 +21,12 @@ def matvec_dd(A, xhi, xlo, ohi, olo):
     """``ohi + olo = A @ (xhi + xlo)``, 16 partial sums a row; rows and x contiguous."""
     m, N = A.shape
     s, c = np.empty(LANES), np.empty(LANES)
-    whole = N - N % LANES
+    whole, one = N - N % LANES, hidden(1.0)
     for i in range(m):
         row = A[i]
-        dot_dd(row, xhi, xlo, s, c, whole)
+        for k in range(LANES):
+            s[k], c[k] = 0.0, 0.0
+        dot_dd(row, xhi, xlo, s, c, whole, one)
         hi, lo = 0.0, 0.0
         for j in range(whole, N):
             p, e = two_product(row[j], xhi[j])

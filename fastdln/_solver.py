@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._pursuit import pursue
-from fastdln.kernels.centre import centre, open_vertex
-from fastdln.kernels.deep import descend
+from fastdln._primal_dual import from_least_norm, from_minimizer
 from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
-from fastdln.kernels.entropic import approach
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
 from fastdln.kernels.polish import POLISHED, Root, polish
-from fastdln.kernels.state import Point
 from fastdln.problem import Constraints
 
 __all__ = [
@@ -38,9 +33,7 @@ _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
-_STEPS_FROM_A_VERTEX = 25  # at most, and so from the least-norm solution
-_PLAIN = -23.0  # log eps to which the plain Newton matrix is good enough (p = 2)
-_DEEP = -500.0  # and to which the same method goes on in a basis
+_DEEP = -500.0  # log eps to which a primal-dual method goes at p = 2
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
 
 
@@ -147,61 +140,11 @@ def _warm_state(
     least = float(np.linalg.norm(constraints.y)) / math.sqrt(N * np.sum(constraints.squares))
     if -math.log(least) - _LINEAR > L:  # no solution has a smaller largest coordinate
         return None
-    point = Point(np.empty(N), np.ones(N), np.ones(N), np.empty(N), np.empty(N), np.empty(N))
-    state = (np.empty(m, np.int64), np.empty(m), np.empty(m), point)
     if p == 2.0:
-        return _from_least_norm(constraints, max(-L, _DEEP), state)
-    return _from_minimizer(constraints, max(-L, _deepest(p)), _exponent(p), state, limit)
-
-
-def _from_least_norm(
-    constraints: Constraints, goal: float, state: tuple[Any, ...]
-) -> tuple[int, PathState] | None:
-    """p = 2: down from the least-norm solution, with the plain matrix, then in a basis."""
-    done, log_eps = _in_pieces(approach, constraints, np.inf, max(goal, _PLAIN), state)
-    if log_eps is None:
-        return None
-    plain = tuple(array.copy() for array in state[:3])
-    if goal < log_eps:
-        count, deeper = _in_pieces(descend, constraints, log_eps, goal, state)
-        done += count
-        if deeper is not None:
-            return done, PathState(state[0], state[1], state[2], deeper)
-    return done, PathState(plain[0], plain[1], plain[2], log_eps)
-
-
-def _in_pieces(
-    method: Callable[..., tuple[int, int, float]], constraints: Constraints, log_eps: float,
-    goal: float, state: tuple[Any, ...],
-) -> tuple[int, float | None]:  # fmt: skip
-    """(factorisations, log eps reached or None) of a primal-dual method; Ctrl-C is heard."""
-    code, done = LIMIT, 0
-    piece = _factorisations_in_half_a_second(*constraints.A.shape)
-    while code == LIMIT and done < _STEPS_FROM_A_VERTEX:
-        code, count, log_eps = method(
-            constraints.A, constraints.y, constraints.squares, log_eps, goal, piece, *state
-        )
-        done += count
-    return done, log_eps if code == REACHED else None
-
-
-def _from_minimizer(
-    constraints: Constraints, goal: float, b: float, state: tuple[Any, ...], limit: int
-) -> tuple[int, PathState] | None:
-    """p > 2: from the minimiser, where it is the only one and near."""
-    A, y, squares = constraints.A, constraints.y, constraints.squares
-    vertex = pursue(A, y)
-    sigma = math.exp(goal / b)
-    if vertex is None or not open_vertex(
-        A, squares, b, sigma, vertex.support, vertex.values, vertex.dual, *state
-    ):
-        return None
-    code, done, piece = LIMIT, 0, _factorisations_in_half_a_second(*A.shape)
-    most = min(limit, _STEPS_FROM_A_VERTEX)
-    while code == LIMIT and done < most:
-        code, count = centre(A, y, squares, b, sigma, min(piece, most - done), *state)
-        done += count
-    return (done, PathState(state[0], state[1], state[2], goal)) if code == REACHED else None
+        start = from_least_norm(constraints, max(-L, _DEEP))
+    else:
+        start = from_minimizer(constraints, max(-L, _deepest(p)), _exponent(p), limit)
+    return (start.factorisations, PathState(*start[1:])) if start is not None else None
 
 
 def _solve_target(

@@ -50,7 +50,9 @@ def compile_all() -> None:
     gradient_descent(problems[0], 3.0, [0.1, 0.2], 1e-3, 10, method="plain")
     gradient_descent(problems[0], 3.0, 0.1, 1e-3, 10, batch_size=1, rng=0)
     null_space_constants(datasets.gaussian(40, 120, 4).problem)  # large enough for homotopy
-    flow_limit(datasets.gaussian(40, 260, 4).problem, 3.0, 1e-5)  # and to start from its end
+    large = datasets.gaussian(200, 2000, 30).problem  # and for limits on several threads
+    for p in (2.0, 3.0):
+        flow_limit(large, p, log_alpha=-60.0 / p)
     t = np.array([0.25, 0.5])
     # Depths with a closed form of their own, one without, and one for each element.
     for depth in (2.0, 2.5, 3.0, 4.0, 6.0, 3.5, np.array([2.0, 3.5])):

@@ -9,7 +9,7 @@ import pytest
 from naive_limit import exact_eps
 
 import fastdln as fd
-from fastdln import Status, _solver
+from fastdln import Status, _primal_dual, _solver, _threads
 
 NEVER, ALWAYS = 10**12, 0
 
@@ -63,13 +63,36 @@ def test_both_ways_end_in_the_same_place(monkeypatch, data, p):
 
 @pytest.mark.parametrize(("p", "decades", "most"), [
     (2.0, 9, 12), (2.5, 9, 12), (3.0, 9, 12), (4.0, 9, 12), (2.5, 100, 12), (3.0, 100, 12),
-    (4.0, 100, 12),
+    (4.0, 100, 12), (2.0, 60, 30), (2.0, 100, 32), (2.0, 180, 34),
 ])  # fmt: skip
 def test_few_factorisations(p, decades, most):
     problem = fd.datasets.gaussian(60, 400, 8).problem
     limit = fd.flow_limit(problem, p, log_alpha=-decades * math.log(10.0) / p)
     assert limit.status is Status.CONVERGED
     assert limit.factorisations <= most
+
+
+@pytest.mark.parametrize(("p", "decades"), [(2.0, 40), (3.0, 9)])
+def test_the_same_bits_on_any_number_of_threads(monkeypatch, p, decades):
+    problem = fd.datasets.gaussian(60, 700, 8).problem
+    monkeypatch.setattr(_primal_dual, "_PIECE", 3e5)  # of 2.5e6: eight pieces
+    limits = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(_threads, "thread_count", lambda threads=threads: threads)
+        limits.append(fd.flow_limit(problem, p, log_alpha=-decades * math.log(10.0) / p))
+    for other in limits[1:]:
+        assert limits[0].psi.tobytes() == other.psi.tobytes()
+        assert limits[0].error_bound == other.error_bound
+
+
+def test_what_the_deep_method_gives_up_is_left_to_the_path(monkeypatch):
+    problem = fd.datasets.gaussian(30, 400, 4).problem
+    both = [fd.flow_limit(problem, 2.0, log_alpha=-60.0)]
+    monkeypatch.setattr(_primal_dual, "_descend", lambda *_: None)
+    both.append(fd.flow_limit(problem, 2.0, log_alpha=-60.0))
+    assert both[0].status is both[1].status is Status.CONVERGED
+    allowed = both[0].error_bound + both[1].error_bound
+    assert np.all(np.abs(both[0].psi - both[1].psi) <= allowed * np.abs(both[0].psi))
 
 
 @pytest.mark.parametrize("p", [2.0, 3.0])

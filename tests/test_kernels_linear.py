@@ -47,6 +47,36 @@ def test_square_products_and_inverses(generator, m):
     np.testing.assert_array_equal(linear.invert(swapped), swapped.T)
 
 
+@pytest.mark.parametrize("shape", [(13, 40), (20, 300), (37, 130)])
+def test_pieces_and_columns_of_weight_zero(generator, shape):
+    m, N = shape
+    A, d = generator.standard_normal(shape), generator.random(N)
+    d[generator.random(N) < 0.4] = 0.0
+    whole, some, gram = np.empty((m, m)), np.empty((m, m)), np.empty((m, m))
+    linear.weighted_gram(A, d, whole)
+    kept = d != 0.0
+    linear.weighted_gram(np.ascontiguousarray(A[:, kept]), d[kept], some)
+    np.testing.assert_array_equal(whole, some)
+    total = np.zeros(linear.padded_size(m))
+    for start, stop in ((0, N // 3), (N // 3, N)):
+        linear.add_columns(A, d, start, stop, total)
+    linear.unfold(total, gram)
+    np.testing.assert_array_equal(whole, gram)
+
+
+@pytest.mark.parametrize("m", [1, 7, 16, 45])
+def test_inverse_from_a_factor_and_upper_products(generator, m):
+    X, Y = generator.standard_normal((2, m, m))
+    M, inverse, upper = X @ X.T + np.eye(m), np.empty((m, m)), np.empty((m, m))
+    U = M.copy()
+    assert linear.cholesky(U)
+    linear.invert_factored(U, inverse)
+    np.testing.assert_allclose(inverse @ M, np.eye(m), atol=1e-10)
+    np.testing.assert_array_equal(inverse, inverse.T)
+    linear.multiply_upper(X, Y, upper)
+    np.testing.assert_allclose(np.triu(upper), np.triu(X @ Y), rtol=1e-11, atol=1e-12)
+
+
 def test_cholesky_solves_and_refuses(generator):
     A = generator.standard_normal((6, 9))
     M = A @ A.T

@@ -24,14 +24,20 @@ import numpy as np
 
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.linear import rmatvec
-from fastdln.kernels.path import FAILED, LIMIT, REACHED, newton_factor, solve
-from fastdln.kernels.state import Point, locate, locate_dual, reselect
-from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
+from fastdln.kernels.path import factor_sum, rest_weights, solve
+from fastdln.kernels.state import locate, locate_dual, reselect
+from fastdln.kernels.tableau import from_basis, to_basis
 
-__all__ = ["centre", "open_vertex"]
+__all__ = [
+    "choose_at",
+    "factor",
+    "finish",
+    "improve",
+    "new_sides",
+    "open_vertex",
+    "prepare",
+]
 
-_DONE = 0.1  # size of a step, about that of log psi, from which `polish` takes over
-_SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 _FLOOR = 0.05  # least slack to start with off the support
 _FAR = 0.3  # largest slack on it
 _LARGEST = 1.0  # correction of log P or log s by terms of second order
@@ -179,55 +185,63 @@ def _take(b, side, dtau, correction):
 
 
 @jit
-def centre(A, y, squares, b, sigma, limit, columns, sgn, s, point):
-    """Bring the state, its halves and slacks to the solution at sigma, roughly.
-
-    Overwrites all of them; returns (code, factorisations). In the end the basis is that of the
-    largest D: `polish` does the rest.
-    """
-    m, N = A.shape
-    basis, apart = make_basis(A, y, columns), no_columns(m)
+def new_sides(point):
+    """Both halves, with P and the slacks of `point`."""
     minus = _new_side(-1.0, point.minus, point.slack_minus)
-    plus = _new_side(1.0, point.plus, point.slack_plus)
-    exact = Point(point.tau, np.ones(N), np.ones(N), point.minus, point.plus, point.D)
-    dtau, psi, rest = np.empty(N), np.empty(N), np.empty(N)
-    scale, one, S = np.empty(m), np.ones(m), np.empty((m, m))
-    t, c, fresh = np.empty(m), np.empty(m), False
-    for count in range(1, limit + 1):
-        apart = locate_dual(A, False, sigma, basis, apart, sgn, s, exact, point)
-        _open(b, sigma, basis, exact.slack_minus, minus)
-        _open(b, sigma, basis, exact.slack_plus, plus)
-        _fill_D(b, minus, plus, point.D)
-        for i in range(m):
-            scale[i] = 1.0 / math.sqrt(point.D[columns[i]])
-        far = np.zeros(apart.columns.size, np.bool_)
-        definite, worst = newton_factor(A, basis, apart, point.D, scale, one, far, rest, S)
-        if not definite or worst > _SPREAD:
-            if fresh and not definite:
-                return FAILED, count
-            if not fresh:
-                if not reselect(A, squares, False, sigma, point, sgn, s, columns):
-                    return FAILED, count
-                basis, apart, fresh = make_basis(A, y, columns), no_columns(m), True
-                continue
-        fresh = False
-        _direction(A, b, basis, apart, S, scale, minus, plus, psi, rest, dtau, t)
-        size = 0.0
-        for i in range(m):
-            size = max(size, max(1.0, b / 3.0) * abs(t[i]) / s[i])
-        _predict(b, sigma, minus, dtau)
-        _predict(b, sigma, plus, dtau)
-        _second_order(A, b, basis, apart, S, scale, minus, plus, psi, rest, c)
-        from_basis(A, basis, apart, c, psi)
-        _take(b, minus, dtau, psi)
-        _take(b, plus, dtau, psi)
-        for i in range(m):
-            s[i] *= _stretch(-sgn[i] * t[i] / s[i])
-            s[i] *= _stretch(-sgn[i] * c[i] / s[i])
-            if not 0.0 < s[i] < 1e300:
-                return FAILED, count
-        if size < _DONE:
-            locate(A, False, b, sigma, basis, apart, sgn, s, point)
-            fine = reselect(A, squares, False, sigma, point, sgn, s, columns)
-            return REACHED if fine else FAILED, count
-    return LIMIT, limit
+    return minus, _new_side(1.0, point.plus, point.slack_plus)
+
+
+@jit
+def prepare(A, b, sigma, basis, apart, sgn, s, exact, point, minus, plus, scale, weights):
+    """Linearise at the state: gap, rho, D, and the weights of A_N D_N A_N^T; returns `apart`."""
+    apart = locate_dual(A, False, sigma, basis, apart, sgn, s, exact, point)
+    _open(b, sigma, basis, exact.slack_minus, minus)
+    _open(b, sigma, basis, exact.slack_plus, plus)
+    _fill_D(b, minus, plus, point.D)
+    for i in range(scale.size):
+        scale[i] = 1.0 / math.sqrt(point.D[basis.columns[i]])
+    rest_weights(basis, apart, point.D, weights)
+    return apart
+
+
+@jit
+def factor(basis, apart, D, scale, gram, S):
+    """`path.newton_factor` with a gram of the caller's: (whether definite, its spread)."""
+    far = np.zeros(apart.columns.size, np.bool_)
+    return factor_sum(basis, apart, D, scale, np.ones(scale.size), far, gram, S)
+
+
+@jit
+def improve(A, b, sigma, basis, apart, S, scale, minus, plus, sgn, s):
+    """One step; returns its size, about that of log psi in the basis, infinite if it failed."""
+    m, N = A.shape
+    dtau, psi, rest, t, c = np.empty(N), np.empty(N), np.empty(N), np.empty(m), np.empty(m)
+    _direction(A, b, basis, apart, S, scale, minus, plus, psi, rest, dtau, t)
+    size = 0.0
+    for i in range(m):
+        size = max(size, max(1.0, b / 3.0) * abs(t[i]) / s[i])
+    _predict(b, sigma, minus, dtau)
+    _predict(b, sigma, plus, dtau)
+    _second_order(A, b, basis, apart, S, scale, minus, plus, psi, rest, c)
+    from_basis(A, basis, apart, c, psi)
+    _take(b, minus, dtau, psi)
+    _take(b, plus, dtau, psi)
+    for i in range(m):
+        s[i] *= _stretch(-sgn[i] * t[i] / s[i])
+        s[i] *= _stretch(-sgn[i] * c[i] / s[i])
+        if not 0.0 < s[i] < 1e300:
+            return np.inf
+    return size
+
+
+@jit
+def choose_at(A, squares, sigma, columns, sgn, s, point):
+    """The basis of largest D at `point`, and the state in it; False if there is none."""
+    return reselect(A, squares, False, sigma, point, sgn, s, columns)
+
+
+@jit
+def finish(A, squares, b, sigma, basis, apart, columns, sgn, s, point):
+    """`choose_at` where the state is, not its halves."""
+    locate(A, False, b, sigma, basis, apart, sgn, s, point)
+    return reselect(A, squares, False, sigma, point, sgn, s, columns)

@@ -15,19 +15,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.entropic import Half, growth, log_growth, take
-from fastdln.kernels.path import FAILED, LIMIT, REACHED, newton_factor, solve
+from fastdln.kernels.entropic import growth, log_growth, take
+from fastdln.kernels.path import rest_weights, solve
 from fastdln.kernels.select import select_basis
-from fastdln.kernels.state import reselect
-from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
+from fastdln.kernels.tableau import from_basis, to_basis
 
-__all__ = ["descend"]
+__all__ = ["assess_deep", "choose_columns", "go_deeper"]
 
-_SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 _NEGLIGIBLE = 1e-10  # of the least D of the basis
 _TRUST_SOLVED = 5.0  # second-order change of tau that a step may ask for
 _TRUST_LOG = 8.0  # and what the log of a coordinate may miss
-_DONE_LOG, _DONE_RESIDUAL = 1.0, 0.1
 _COUNTS = 0.1  # of the least D of the basis: smaller coordinates need not have settled
 
 
@@ -108,71 +105,55 @@ def _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest):
     return d
 
 
-@jit_inner
-def _settled(A, basis, apart, psi, D, rest):
-    """Whether each row is met to a part of the D of its basis coordinate."""
-    rhs = np.empty(basis.columns.size)
+@jit
+def assess_deep(A, log_eps, basis, apart, minus, plus, point, scale, weights):
+    """Fill w, D, its scaling, and the weights of A_N D_N A_N^T.
+
+    Returns the largest mismatch of a coordinate that counts, and that of a row, over the D of
+    its basis coordinate.
+    """
+    N, m, least, left = point.tau.size, scale.size, np.inf, 0.0
+    psi, rest, rhs = np.empty(N), np.empty(N), np.empty(m)
+    for j in range(N):
+        point.D[j] = point.minus[j] + point.plus[j]
+        psi[j] = point.minus[j] - point.plus[j]
+    for i in range(m):
+        least = min(least, point.D[basis.columns[i]])
+        scale[i] = 1.0 / math.sqrt(point.D[basis.columns[i]])
+    worst = _mismatches(-log_eps, point.tau, least, minus)
+    worst = max(worst, _mismatches(-log_eps, point.tau, least, plus))
     to_basis(A, basis, apart, psi, rest, rhs)
-    for i in range(rhs.size):
-        if not abs(basis.x_hi[i] - rhs[i]) < _DONE_RESIDUAL * D[basis.columns[i]]:
-            return False
-    return True
+    for i in range(m):
+        left = max(left, abs(basis.x_hi[i] - rhs[i]) * scale[i] ** 2)
+    rest_weights(basis, apart, point.D, weights)
+    for j in range(N):
+        if not point.D[j] > _NEGLIGIBLE * least:
+            weights[j] = 0.0
+    return worst, left
 
 
 @jit
-def descend(A, y, squares, log_eps, target, limit, columns, sgn, s, point):
-    """Go on to `target` from what `approach` left; (code, factorisations, log eps reached).
+def choose_columns(A, squares, columns, point):
+    """The basis of largest D; False if there is none."""
+    return select_basis(A, point.D, squares, columns)
 
-    Overwrites `point` and the state (columns, sgn, s), which is that of the target in the end.
-    """
-    m, N = A.shape
-    basis, apart, far = make_basis(A, y, columns), no_columns(m), np.zeros(0, np.bool_)
-    minus = Half(1.0, point.minus, np.empty(N), np.empty(N))
-    plus = Half(-1.0, point.plus, np.empty(N), np.empty(N))
+
+@jit
+def go_deeper(A, log_eps, target, basis, apart, S, scale, minus, plus, point):
+    """One step, from the factored S; returns log eps there."""
+    N = point.tau.size
     step = _Step(np.empty(N), np.empty(N), np.empty(N))
-    scale, one, zero, S = np.empty(m), np.ones(m), np.zeros(m), np.empty((m, m))
-    q, kept, rest, count, fresh = np.empty(N), np.empty(N), np.empty(N), 0, False
-    while True:
-        least = np.inf
-        for j in range(N):
-            point.D[j] = point.minus[j] + point.plus[j]
-            q[j] = point.minus[j] - point.plus[j]
-        for i in range(m):
-            least = min(least, point.D[columns[i]])
-            scale[i] = 1.0 / math.sqrt(point.D[columns[i]])
-        worst = _mismatches(-log_eps, point.tau, least, minus)
-        worst = max(worst, _mismatches(-log_eps, point.tau, least, plus))
-        if not worst < 1e300:
-            return FAILED, count, log_eps
-        there = log_eps <= target and worst < _DONE_LOG
-        if there and _settled(A, basis, apart, q, point.D, rest):
-            fine = reselect(A, squares, True, -log_eps, point, sgn, s, columns)
-            return REACHED if fine else FAILED, count, log_eps
-        if count >= limit:
-            return LIMIT, count, log_eps
-        for j in range(N):
-            kept[j] = point.D[j] if point.D[j] > _NEGLIGIBLE * least else 0.0
-        definite, spread = newton_factor(A, basis, apart, kept, scale, one, far, rest, S)
-        count += 1
-        if not definite or spread > _SPREAD:
-            if fresh and not definite:
-                return FAILED, count, log_eps
-            if not fresh:
-                if not select_basis(A, point.D, squares, columns):
-                    return FAILED, count, log_eps
-                basis, fresh = make_basis(A, y, columns), True
-                continue
-        fresh = False
-        _solve(A, basis, apart, S, scale, q, zero, rest, step.dtau_1)
-        for j in range(N):  # dtau_1 belongs to A (P_plus - P_minus): its sign is turned
-            step.dtau_1[j] = -step.dtau_1[j]
-            q[j] -= point.minus[j] * minus.w[j] - point.plus[j] * plus.w[j]
-        _solve(A, basis, apart, S, scale, q, basis.x_hi, rest, step.dtau_0)
-        d = _choose_step(
-            A, basis, apart, S, scale, log_eps - target, minus, plus, step, rest
-        )  # fmt: skip
-        take(minus, d, step.dtau_0, step.dtau_1, step.correction)
-        take(plus, d, step.dtau_0, step.dtau_1, step.correction)
-        for j in range(N):
-            point.tau[j] += step.dtau_0[j] + d * step.dtau_1[j] + step.correction[j]
-        log_eps = target if d == log_eps - target else log_eps - d
+    q, rest, zero = np.empty(N), np.empty(N), np.zeros(scale.size)
+    for j in range(N):
+        q[j] = point.plus[j] - point.minus[j]
+    _solve(A, basis, apart, S, scale, q, zero, rest, step.dtau_1)
+    for j in range(N):
+        q[j] = point.minus[j] * (1.0 - minus.w[j]) - point.plus[j] * (1.0 - plus.w[j])
+    _solve(A, basis, apart, S, scale, q, basis.x_hi, rest, step.dtau_0)
+    reach = log_eps - target
+    d = _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest)
+    take(minus, d, step.dtau_0, step.dtau_1, step.correction)
+    take(plus, d, step.dtau_0, step.dtau_1, step.correction)
+    for j in range(N):
+        point.tau[j] += step.dtau_0[j] + d * step.dtau_1[j] + step.correction[j]
+    return target if d == reach else log_eps - d

@@ -23,15 +23,23 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.linear import cholesky, cholesky_solve, matvec, rmatvec, weighted_gram
-from fastdln.kernels.path import FAILED, LIMIT, REACHED
+from fastdln.kernels.linear import cholesky, cholesky_solve, matvec, rmatvec
 from fastdln.kernels.state import reselect
 
-__all__ = ["Half", "approach", "growth", "log_growth", "take"]
+__all__ = [
+    "Half",
+    "assess",
+    "choose_below",
+    "go_down",
+    "growth",
+    "log_growth",
+    "new_halves",
+    "open_least_norm",
+    "take",
+]
 
 _TRUST_RESIDUAL = 0.5  # second-order change of A psi allowed, relative to y
 _TRUST_LOG = 3.0  # and of the log of a coordinate above a tenth of the largest
-_DONE_RESIDUAL, _DONE_LOG = 1e-3, 1.0
 _VISIBLE = 1e-9  # of the largest coordinate: smaller ones need not have settled
 _TINY = 1e-290
 
@@ -130,81 +138,80 @@ def _mismatches(L, tau, side):
     return worst
 
 
-@jit_inner
-def _least_norm(A, y, tau):
-    """tau in proportion to the least-norm solution, 1/2 at most; (log eps, whether it exists)."""
-    m, N = A.shape
-    gram, dual = np.empty((m, m)), y.copy()
-    weighted_gram(A, np.ones(N), gram)
+@jit
+def open_least_norm(A, y, gram, point):
+    """tau in proportion to the least-norm solution, 1/2 at most; (log eps, whether it exists).
+
+    `gram` is A A^T, and is overwritten.
+    """
+    dual, largest = y.copy(), 0.0
     if not cholesky(gram):
         return 0.0, False
     cholesky_solve(gram, dual)
-    rmatvec(A, dual, tau)
-    largest = 0.0
-    for j in range(N):
-        largest = max(largest, abs(tau[j]))
-    for j in range(N):
-        tau[j] /= 2.0 * largest
-    return math.log(largest), True
+    rmatvec(A, dual, point.tau)
+    for j in range(point.tau.size):
+        largest = max(largest, abs(point.tau[j]))
+    log_eps = math.log(largest)
+    for j in range(point.tau.size):
+        point.tau[j] /= 2.0 * largest
+        point.minus[j] = math.exp(log_eps + point.tau[j])
+        point.plus[j] = math.exp(log_eps - point.tau[j])
+    return log_eps, True
 
 
 @jit
-def approach(A, y, squares, log_eps, target, limit, columns, sgn, s, point):
-    """Go down to `target`; (code, factorisations, log eps reached).
-
-    Starts from the least-norm solution if `log_eps` is infinite, else from what an earlier
-    call left in `point`. Fills the state (columns, sgn, s) at the end.
-    """
-    m, N = A.shape
-    tau, count = point.tau, 0
-    if log_eps == np.inf:
-        log_eps, fine = _least_norm(A, y, tau)
-        count = 1
-        if not fine or log_eps <= target:
-            return FAILED, count, log_eps
-        for j in range(N):
-            point.minus[j] = math.exp(log_eps + tau[j])
-            point.plus[j] = math.exp(log_eps - tau[j])
+def new_halves(point):
+    """Both halves, with the P of `point`."""
+    N = point.tau.size
     minus = Half(1.0, point.minus, np.empty(N), np.empty(N))
-    plus = Half(-1.0, point.plus, np.empty(N), np.empty(N))
-    U, r, v, dual = np.empty((m, m)), np.empty(m), np.empty(m), np.empty(m)
+    return minus, Half(-1.0, point.plus, np.empty(N), np.empty(N))
+
+
+@jit
+def assess(A, y, log_eps, minus, plus, point, r):
+    """Fill w, D and r = y - A psi; the largest mismatch that can be seen, and r over y."""
+    N, size, left = point.tau.size, 0.0, 0.0
+    psi, v = np.empty(N), np.empty(r.size)
+    worst = _mismatches(-log_eps, point.tau, minus)
+    worst = max(worst, _mismatches(-log_eps, point.tau, plus))
+    for j in range(N):
+        psi[j] = point.minus[j] - point.plus[j]
+        point.D[j] = point.minus[j] + point.plus[j]
+    matvec(A, psi, v)
+    for i in range(r.size):
+        r[i] = y[i] - v[i]
+        size, left = max(size, abs(y[i])), max(left, abs(r[i]))
+    return worst, left / size
+
+
+@jit
+def go_down(A, y, log_eps, target, gram, minus, plus, point, r):
+    """One step, from gram = A D A^T, which is overwritten: (log eps, whether that is definite)."""
+    m, N = A.shape
+    v, dual, zero, size = np.empty(m), np.empty(m), np.zeros(m), 0.0
     q, dtau_0, dtau_1, correction = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
-    zero, y_size = np.zeros(m), 0.0
     for i in range(m):
-        y_size = max(y_size, abs(y[i]))
-    while True:
-        worst = max(_mismatches(-log_eps, tau, minus), _mismatches(-log_eps, tau, plus))
-        for j in range(N):
-            q[j] = point.minus[j] - point.plus[j]
-            point.D[j] = point.minus[j] + point.plus[j]
-        matvec(A, q, v)
-        left = 0.0
-        for i in range(m):
-            r[i] = y[i] - v[i]
-            left = max(left, abs(r[i]))
-        if log_eps <= target and worst < _DONE_LOG and left < _DONE_RESIDUAL * y_size:
-            fine = reselect(A, squares, True, -log_eps, point, sgn, s, columns)
-            return REACHED if fine else FAILED, count, log_eps
-        if not (worst < 1e300 and left < 1e300):
-            return FAILED, count, log_eps
-        if count >= limit:
-            return LIMIT, count, log_eps
-        weighted_gram(A, point.D, U)
-        count += 1
-        if not cholesky(U):
-            return FAILED, count, log_eps
-        for j in range(N):
-            q[j] = -point.minus[j] * minus.w[j] + point.plus[j] * plus.w[j]
-        _solve(A, U, q, r, v, dual, dtau_0)
-        for j in range(N):
-            q[j] = point.plus[j] - point.minus[j]
-        _solve(A, U, q, zero, v, dual, dtau_1)
-        d = _choose_step(A, y_size, log_eps - target, minus, plus, dtau_0, dtau_1, q, v)
-        for j in range(N):
-            q[j] -= point.minus[j] * minus.fix[j] - point.plus[j] * plus.fix[j]
-        _solve(A, U, q, zero, v, dual, correction)
-        take(minus, d, dtau_0, dtau_1, correction)
-        take(plus, d, dtau_0, dtau_1, correction)
-        for j in range(N):
-            tau[j] += dtau_0[j] + d * dtau_1[j] + correction[j]
-        log_eps = target if d == log_eps - target else log_eps - d
+        size = max(size, abs(y[i]))
+    if not cholesky(gram):
+        return log_eps, False
+    for j in range(N):
+        q[j] = -point.minus[j] * minus.w[j] + point.plus[j] * plus.w[j]
+    _solve(A, gram, q, r, v, dual, dtau_0)
+    for j in range(N):
+        q[j] = point.plus[j] - point.minus[j]
+    _solve(A, gram, q, zero, v, dual, dtau_1)
+    d = _choose_step(A, size, log_eps - target, minus, plus, dtau_0, dtau_1, q, v)
+    for j in range(N):
+        q[j] -= point.minus[j] * minus.fix[j] - point.plus[j] * plus.fix[j]
+    _solve(A, gram, q, zero, v, dual, correction)
+    take(minus, d, dtau_0, dtau_1, correction)
+    take(plus, d, dtau_0, dtau_1, correction)
+    for j in range(N):
+        point.tau[j] += dtau_0[j] + d * dtau_1[j] + correction[j]
+    return target if d == log_eps - target else log_eps - d, True
+
+
+@jit
+def choose_below(A, squares, log_eps, columns, sgn, s, point):
+    """The basis of largest D at `point`, and the state in it; False if there is none."""
+    return reselect(A, squares, True, -log_eps, point, sgn, s, columns)

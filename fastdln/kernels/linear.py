@@ -14,6 +14,7 @@ from fastdln.kernels.descent_lanes import LANES, TILE, add_tile, four_dots
 from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
 __all__ = [
+    "add_columns",
     "cholesky",
     "cholesky_solve",
     "copy_to",
@@ -23,8 +24,11 @@ __all__ = [
     "invert_factored",
     "matvec",
     "multiply",
+    "multiply_upper",
+    "padded_size",
     "rmatvec",
     "squares_of",
+    "unfold",
     "weighted_gram",
 ]
 
@@ -135,24 +139,6 @@ def dot_rows(X, i, Y, j):
 
 
 @jit_inner
-def _add_tile(a, X, j, start, out, i):
-    """``out[i:i+4, k] += a @ X[j:j+4, k]`` for k >= start, a of shape (4, 4), row by row."""
-    use_wide_vectors()
-    a00, a01, a02, a03 = a[0, 0], a[0, 1], a[0, 2], a[0, 3]
-    a10, a11, a12, a13 = a[1, 0], a[1, 1], a[1, 2], a[1, 3]
-    a20, a21, a22, a23 = a[2, 0], a[2, 1], a[2, 2], a[2, 3]
-    a30, a31, a32, a33 = a[3, 0], a[3, 1], a[3, 2], a[3, 3]
-    x0, x1, x2, x3 = X[j, start:], X[j + 1, start:], X[j + 2, start:], X[j + 3, start:]
-    o0, o1 = out[i, start:], out[i + 1, start:]  # slices from 0: no negative index to fear
-    o2, o3 = out[i + 2, start:], out[i + 3, start:]
-    for k in range(x0.size):
-        o0[k] = fma(a03, x3[k], fma(a02, x2[k], fma(a01, x1[k], fma(a00, x0[k], o0[k]))))
-        o1[k] = fma(a13, x3[k], fma(a12, x2[k], fma(a11, x1[k], fma(a10, x0[k], o1[k]))))
-        o2[k] = fma(a23, x3[k], fma(a22, x2[k], fma(a21, x1[k], fma(a20, x0[k], o2[k]))))
-        o3[k] = fma(a33, x3[k], fma(a32, x2[k], fma(a31, x1[k], fma(a30, x0[k], o3[k]))))
-
-
-@jit_inner
 def _take_columns(A, index, weights, block, weighted, padded):
     """Rows j of `block` are the columns index[j] of A; in `weighted` they have their weights."""
     m, size = A.shape[0], index.size
@@ -193,13 +179,22 @@ def weighted_gram(A, d, out):
                 out[i, k] = s
                 out[k, i] = s
         return
+    total = np.zeros(padded_size(m))
+    add_columns(A, d, 0, N, total)
+    unfold(total, out)
+
+
+@jit
+def add_columns(A, d, start, stop, total):
+    """Add columns start to stop of A to ``A @ diag(d) @ A.T``, upper triangle, padded and flat."""
+    m = A.shape[0]
     padded = m + (-m) % _WIDTH  # zeros complete the last tile
     block, weighted = np.zeros(_BLOCK * padded), np.empty(_BLOCK * padded)
-    total = np.zeros(padded * padded)
-    index, count = np.empty(N, np.int64), 0
-    for j in range(N):
-        index[count] = j
-        count += d[j] != 0.0
+    index, count = np.empty(stop - start, np.int64), 0
+    for j in range(start, stop):
+        if d[j] != 0.0:
+            index[count] = j
+            count += 1
     for lo in range(0, count, _BLOCK):
         part = index[lo : min(lo + _BLOCK, count)]
         _take_columns(A, part, d, block, weighted, padded)
@@ -208,12 +203,18 @@ def weighted_gram(A, d, out):
                 add_tile(
                     weighted, i, 1, padded, block, k, padded, total, i * padded + k, part.size
                 )  # fmt: skip
-    _unfold(total, padded, out)
 
 
-@jit_inner
-def _unfold(total, padded, out):
-    """A symmetric matrix from the upper triangle of a padded one."""
+@jit
+def padded_size(m):
+    """Length of the `total` of m rows."""
+    return (m + (-m) % _WIDTH) ** 2
+
+
+@jit
+def unfold(total, out):
+    """A symmetric matrix from the upper triangle of a padded and flat one."""
+    padded = out.shape[0] + (-out.shape[0]) % _WIDTH
     for i in range(out.shape[0]):
         for k in range(i, out.shape[0]):
             out[i, k] = total[i * padded + k]
@@ -223,22 +224,29 @@ def _unfold(total, padded, out):
 @jit
 def multiply(X, Y, out):
     """``out = X @ Y``, for square matrices."""
+    _multiply(X, Y, False, out)
+
+
+@jit
+def multiply_upper(X, Y, out):
+    """`multiply`, the upper triangle only; what is below the diagonal is not to be used."""
+    _multiply(X, Y, True, out)
+
+
+@jit_inner
+def _multiply(X, Y, upper, out):
     m = X.shape[0]
     padded = m + (-m) % _WIDTH
-    wide, total = np.zeros((padded, padded)), np.zeros((padded, padded))
-    a = np.zeros((4, 4))
-    for j in range(m):
-        for k in range(m):
-            wide[j, k] = Y[j, k]
-    for i in range(0, m, 4):
-        for j in range(0, m, 4):
-            for r in range(4):
-                for c in range(4):
-                    a[r, c] = X[i + r, j + c] if i + r < m and j + c < m else 0.0
-            _add_tile(a, wide, j, 0, total, i)
+    left, right = np.zeros(padded * padded), np.zeros(padded * padded)
+    total = np.zeros(padded * padded)
     for i in range(m):
-        for k in range(m):
-            out[i, k] = total[i, k]
+        copy_to(X[i], left[i * padded :])
+        copy_to(Y[i], right[i * padded :])
+    for k in range(0, padded, _WIDTH):
+        for i in range(0, k + _WIDTH if upper else padded, TILE):
+            add_tile(left, i * padded, padded, 1, right, k, padded, total, i * padded + k, m)
+    for i in range(m):
+        copy_to(total[i * padded : i * padded + m], out[i])
 
 
 @jit_inner
@@ -336,4 +344,4 @@ def invert_factored(U, out):
                 Z, k * padded + i, 1, padded, Z, k * padded + k, padded, total, i * padded + k,
                 m - k,
             )  # fmt: skip
-    _unfold(total, padded, out)
+    unfold(total, out)

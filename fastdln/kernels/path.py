@@ -22,6 +22,7 @@ from fastdln.kernels.linear import (
     cholesky_solve,
     copy_to,
     multiply,
+    multiply_upper,
     weighted_gram,
 )
 from fastdln.kernels.series import close_order, open_order
@@ -36,7 +37,17 @@ from fastdln.kernels.state import (
 )
 from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
 
-__all__ = ["DEEPEST", "FAILED", "LIMIT", "REACHED", "follow", "newton_factor", "solve"]
+__all__ = [
+    "DEEPEST",
+    "FAILED",
+    "LIMIT",
+    "REACHED",
+    "factor_sum",
+    "follow",
+    "newton_factor",
+    "rest_weights",
+    "solve",
+]
 
 REACHED, LIMIT, FAILED = 0, 1, 2
 
@@ -58,25 +69,38 @@ def newton_factor(A, basis, apart, D, scale, unit, far, weights, S):
     the path, see `polish`).
     Returns whether S is definite, and the largest diagonal element of S - I.
     """
-    m = scale.size
+    gram = np.empty((scale.size, scale.size))
+    rest_weights(basis, apart, D, weights)
+    weighted_gram(A, weights, gram)
+    return factor_sum(basis, apart, D, scale, unit, far, gram, S)
+
+
+@jit_inner
+def rest_weights(basis, apart, D, weights):
+    """D outside B and E, else 0."""
     copy_to(D, weights)
     for j in basis.columns:
         weights[j] = 0.0
     for j in apart.columns:
         weights[j] = 0.0
-    gram, product = np.empty((m, m)), np.empty((m, m))
-    weighted_gram(A, weights, gram)
+
+
+@jit_inner
+def factor_sum(basis, apart, D, scale, unit, far, gram, S):
+    """`newton_factor` from ``gram = A_N D_N A_N^T``."""
+    m = scale.size
+    product = np.empty((m, m))
     multiply(basis.inverse, gram, product)
-    multiply(product, basis.inverse_t, S)
+    multiply_upper(product, basis.inverse_t, S)
     for i in range(m):
-        for j in range(m):
+        for j in range(i, m):
             S[i, j] *= (unit[i] * scale[i]) * (unit[j] * scale[j])
     for k in range(apart.columns.size):
         root = math.sqrt(D[apart.columns[k]])
         for i in range(m):
             gi = root * apart.g_hi[k, i] * scale[i] * (unit[i] if far[k] else 1.0)
             if gi != 0.0:
-                for j in range(m):
+                for j in range(i, m):
                     gj = root * apart.g_hi[k, j] * scale[j]
                     S[i, j] += gi * (gj * unit[j] if far[k] else gj)
     worst = 0.0

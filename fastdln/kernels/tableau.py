@@ -30,6 +30,7 @@ __all__ = [
     "make_basis",
     "mark",
     "no_columns",
+    "open_basis",
     "solve_dd",
     "to_basis",
     "vanishing_columns",
@@ -111,6 +112,12 @@ def no_columns(m):
     """An `Apart` without columns."""
     none = np.empty(0)
     return Apart(np.empty(0, np.int64), none, np.empty((0, m)), np.empty((0, m)), none)
+
+
+@jit
+def open_basis(A, y, columns):
+    """The basis of the given columns, and no columns apart, for callers from Python."""
+    return make_basis(A, y, columns), no_columns(columns.size)
 
 
 @jit_inner

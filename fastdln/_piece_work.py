@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln.kernels.sparse_points import finish_near, finish_points
+from fastdln.kernels.sparse_points import fill_points, finish_near, finish_points
 
 __all__ = ["Heaviest", "Look", "Part", "Point", "Reading", "beyond", "heaviest", "largest_tau",
-           "look", "plain_gram", "read", "worst"]  # fmt: skip
+           "longest_column", "look", "plain_gram", "psi_sums", "read", "worst"]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -157,3 +157,18 @@ def beyond(
     tau = np.abs(piece.rmatvec(dual))
     tau[~part.outside(columns)] = 0.0
     return float(np.max(tau)), _heaviest(part, np.where(tau > level, tau, 0.0), count)
+
+
+def psi_sums(
+    piece: Any, part: Part, dual: Array, p_is_2: bool, b: float, level: float, with_gram: bool
+) -> tuple[Array, Array | None]:
+    """A psi and A D A^T at tau = A^T dual (`level`: see `fill_points`)."""
+    tau = piece.rmatvec(dual)
+    psi, D = np.empty_like(tau), np.empty_like(tau)
+    fill_points(p_is_2, b, level, tau, psi, D)
+    return piece.matvec(psi), piece.gram(D) if with_gram else None
+
+
+def longest_column(piece: Any, part: Part) -> float:
+    """Largest length of a column."""
+    return float(np.sqrt(np.max(piece.squares())))

@@ -36,6 +36,7 @@ Indices = NDArray[np.int64]
 Cuts = list[tuple[int, int]]
 
 _PIECE_BYTES = 1 << 23
+_TOGETHER = 32  # results that are here at a time
 _GRAMS = 4  # a piece has at least as many times m columns: so much larger than its A D A^T it is
 
 
@@ -70,7 +71,12 @@ class Spread(Matrix):
 
     def results(self, work: Callable[..., Any], given: list[tuple[Any, ...]]) -> Iterator[Any]:
         """What comes of it, in the order of the blocks."""
-        yield from _in_turn(self.submit(work, given))
+        yield from self.in_turn(self.submit(work, given))
+
+    def in_turn(self, futures: list[Any]) -> Iterator[Any]:
+        """Results of futures, some of them fetched together."""
+        for k in range(0, len(futures), _TOGETHER):
+            yield from self.client.gather(futures[k : k + _TOGETHER])
 
     @property
     def spans(self) -> Cuts:
@@ -115,7 +121,7 @@ class Spread(Matrix):
 
     def dense(self) -> Array:
         """A as an array, here."""
-        return np.concatenate(list(_in_turn(self._blocks)), axis=1)
+        return np.concatenate(list(self.in_turn(self._blocks)), axis=1)
 
 
 class SpreadParts(Parts):
@@ -127,13 +133,14 @@ class SpreadParts(Parts):
 
     def each(self, work: Callable[..., Any], *given: Any) -> Iterator[Any]:
         """``work(piece, part, *given)`` for every piece; results in order."""
-        pairs = self._spread.submit(_work, [(work, parts, *given) for parts in self._there])
-        client = self._spread.client
         if getattr(work, "fills", False):
-            self._there = [client.submit(operator.itemgetter(0), pair) for pair in pairs]
-        found = [client.submit(operator.itemgetter(1), pair) for pair in pairs]
-        del pairs
-        for results in _in_turn(found):
+            # what the next ones need stays there, beside the results
+            self._there = self._spread.submit(_fill, [(work, *given) for _ in self._there])
+            first = operator.itemgetter(1)
+            found = [self._spread.client.submit(first, pair, pure=False) for pair in self._there]
+        else:
+            found = self._spread.submit(_work, [(work, pair, *given) for pair in self._there])
+        for results in self._spread.in_turn(found):
             yield from results
 
     def arrays(self) -> tuple[Array, Array, Array]:
@@ -141,17 +148,14 @@ class SpreadParts(Parts):
         N = self._spread.shape[1]
         psi, D, slack = (np.full(N, np.nan) for _ in range(3))
         if self._there[0] is not None:
-            for parts in _in_turn(self._there):
+            first = operator.itemgetter(0)
+            there = [self._spread.client.submit(first, pair, pure=False) for pair in self._there]
+            for parts in self._spread.in_turn(there):
                 for part in parts:
                     psi[part.lo : part.hi] = part.psi
                     D[part.lo : part.hi] = part.D
                     slack[part.lo : part.hi] = part.slack
         return psi, D, slack
-
-
-def _in_turn(futures: list[Any]) -> Iterator[Any]:
-    for future in futures:
-        yield future.result()
 
 
 def _pieces(block: Array, cuts: Cuts) -> Iterator[DensePiece]:
@@ -161,13 +165,20 @@ def _pieces(block: Array, cuts: Cuts) -> Iterator[DensePiece]:
 
 
 def _work(
-    block: Array, cuts: Cuts, work: Callable[..., Any], parts: list[Part] | None, *given: Any
-) -> tuple[list[Part] | None, list[Any]]:
-    fills = getattr(work, "fills", False)
-    mine = [Part(*cut) for cut in cuts] if fills or parts is None else parts
-    pairs = zip(_pieces(block, cuts), mine, strict=True)
-    found = [work(piece, part, *given) for piece, part in pairs]
-    return (mine if fills else None), found
+    block: Array, cuts: Cuts, work: Callable[..., Any], filled: Any, *given: Any
+) -> list[Any]:
+    """Work on the pieces of a block, and on the parts that `_fill` left."""
+    parts = [Part(*cut) for cut in cuts] if filled is None else filled[0]
+    pairs = zip(_pieces(block, cuts), parts, strict=True)
+    return [work(piece, part, *given) for piece, part in pairs]
+
+
+def _fill(
+    block: Array, cuts: Cuts, work: Callable[..., Any], *given: Any
+) -> tuple[list[Part], list[Any]]:
+    """New parts, and the results."""
+    parts = [Part(*cut) for cut in cuts]
+    return parts, _work(block, cuts, work, (parts,), *given)
 
 
 def _first_bad(block: Array, cuts: Cuts) -> tuple[float, int, int] | None:

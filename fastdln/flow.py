@@ -21,6 +21,7 @@ from fastdln._check import (
 )
 from fastdln._flow_engine import EXPLICIT, Observed
 from fastdln._flow_events import Activation, ResidualBelow, check_events
+from fastdln._flow_products import check_plan, run_by_pieces
 from fastdln._flow_run import Plan, Trajectory, noisy, run
 from fastdln._threads import run_all
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
@@ -81,7 +82,8 @@ def gradient_flow(
     Parameters
     ----------
     problem : Problem
-        A and y.
+        A and y. An A that is read in pieces (`Problem`) takes times t, method "radau" and
+        no events; it reads A some ten times a step.
     p : float
         Depth, at least 2, not necessarily an integer.
     alpha : float, optional
@@ -249,16 +251,21 @@ def _plan(
             f"method {method!r} needs rtol * alpha**(p - 2) >= 1e-15, got {tolerance:g} * "
             f"exp({(depth - 2.0) * size:.6g}); 'radau' does not"
         )
-    return Plan(
+    plan = Plan(
         problem=_full_rank(problem), p=depth, log_alpha=size, method=method, form=FORMS[form],
         rtol=tolerance, times=times, events=check_events(events),
         max_steps=check_count("max_steps", max_steps, 1), progress=_progress(progress), keep=False,
         stop=threading.Event(),
     )  # fmt: skip
+    if problem.large:
+        check_plan(problem, plan)
+    return plan
 
 
 def _full_rank(problem: Problem) -> Problem:
     """The problem of full row rank with the same flow; with A = 0 any will do."""
+    if problem.large:  # its rank plays no part
+        return problem
     return problem.reduced if problem.rank > 0 else Problem(problem.dense[:1], np.zeros(1))
 
 
@@ -273,6 +280,8 @@ def _progress(progress: Any) -> Callable[[float, int], None] | None:
 
 
 def _integrate(problem: Problem, plan: Plan) -> FlowPath:
+    if plan.problem.large:
+        return _wrap(problem, plan, run_by_pieces(plan.problem, plan))
     with np.errstate(over="ignore", invalid="ignore"):  # it ends in a status
         pull = plan.problem.dense.T @ plan.problem.y
     if not np.any(pull):
@@ -309,8 +318,24 @@ def _wrap(problem: Problem, plan: Plan, out: Trajectory) -> FlowPath:
     )  # fmt: skip
 
 
+def _integrated_anew(plan: Plan, end: float) -> Callable[[Any], Array]:
+    """The same where A is read in pieces: every call integrates again, to its times."""
+
+    def sol(t: Any) -> Array:
+        wanted = np.atleast_1d(np.asarray(t, dtype=float))
+        if np.any(~((wanted >= 0.0) & (wanted <= end))):
+            raise ValueError(f"t must lie within 0 ... {end}, got {t!r}")
+        times, place = np.unique(wanted, return_inverse=True)
+        out = run_by_pieces(plan.problem, plan._replace(times=times, progress=None)).seen.psi[place]
+        return out[0] if np.ndim(t) == 0 else out
+
+    return sol
+
+
 def _dense(plan: Plan, end: float) -> Callable[[Any], Array]:
     """psi as a function of t in [0, end]."""
+    if plan.problem.large:
+        return _integrated_anew(plan, end)
     times = plan.times if plan.times is not None else np.array([end])
     again = run(plan._replace(keep=True, times=times, events=(), progress=None))
     if plan.stop.is_set():

@@ -159,7 +159,7 @@ class Problem:
             raise ValueError(
                 f"A must fit into memory_budget = {self._budget} bytes as a dense array here, "
                 f"got {8 * self.m * self.N} bytes: raise memory_budget to allow for it "
-                "(flow_limit, l1_minimizer and plain gradient_descent do without)"
+                "(flow_limit, l1_minimizer, gradient_flow and plain gradient_descent do without)"
             )
         return self._matrix.dense()
 

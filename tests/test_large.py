@@ -123,13 +123,57 @@ def test_what_is_not_to_be_had_from_products_is_said_in_a_line(planted):
             fd.gradient_descent(problem, 2, 0.1, 1e-3, 10, **options)
     with pytest.raises(ValueError, match="needs method 'plain' and one configuration"):
         fd.gradient_descent(problem, 2, [0.1, 0.2], 1e-3, 10)
-    needs_array = (
-        lambda: fd.gradient_flow(problem, 2, 0.1, t=[1.0]),
-        lambda: fd.convergence_rate(problem, 2),
+    with pytest.raises(ValueError, match=r"memory_budget = 0 .* l1_minimizer, gradient_flow and"):
+        fd.convergence_rate(problem, 2)
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0])
+def test_flow_reads_pieces(tmp_path, planted, p, monkeypatch):
+    monkeypatch.setattr("fastdln._operator._BLOCK_BYTES", 1 << 16)
+    A, y = planted
+    A, t = A[:, :600].copy(), [0.0, 1e-4, 1e-3, 1e-2, 1.0, np.inf]
+    exact = fd.gradient_flow(fd.Problem(A, y), p, 0.1, t, rtol=1e-12)
+    for given in (as_file(tmp_path, A), sp.csc_array(A)):
+        problem = fd.Problem(given, y, memory_budget=0)
+        path = fd.gradient_flow(problem, p, 0.1, t, rtol=1e-6)
+        assert path.status is exact.status is Status.INTEGRATED
+        assert path.t.tolist() == t
+        error = np.abs(path.psi - exact.psi) / (np.abs(exact.psi) + 0.1**p)
+        assert np.max(error) < 1e-6
+        for name in ("u", "v"):
+            np.testing.assert_allclose(getattr(path, name), getattr(exact, name), rtol=1e-6)
+        np.testing.assert_allclose(path.loss[:4], exact.loss[:4], rtol=1e-5)
+        np.testing.assert_allclose(path.dual[1:], exact.dual[1:], rtol=1e-4)
+        assert path.stats.steps > 5
+    middle = path.sol([1e-3, 3e-4])
+    assert middle.shape == (2, 600)
+    np.testing.assert_allclose(middle[0], path.sol(1e-3), rtol=1e-5, atol=1e-6 * 0.1**p)
+    np.testing.assert_allclose(middle[0], path.psi[2], rtol=1e-5, atol=1e-6 * 0.1**p)
+
+
+def test_a_flow_in_pieces_that_is_refused_or_cut_short(planted):
+    A, y = planted
+    problem = fd.Problem(sp.csr_array(A), y, memory_budget=0)
+    for options in (
+        {"t": None}, {"method": "dop853"}, {"form": "weights"}, {"events": [fd.Activation(0.5)]}
+    ):  # fmt: skip
+        given = {"t": [1.0], **options}
+        with pytest.raises(ValueError, match=f"got another {next(iter(options))}: raise memory"):
+            fd.gradient_flow(problem, 2, 0.1, **given)
+    with pytest.raises(ValueError, match="alpha is too small, or rtol"):
+        fd.gradient_flow(problem, 3, 1e-12, t=[1.0])
+    products = fd.Problem(aslinearoperator(A), y, memory_budget=0)
+    with pytest.raises(
+        ValueError, match=r"needs an A that gives its columns, .* got products alone"
+    ):
+        fd.gradient_flow(products, 2, 0.1, t=[1.0])
+    short = fd.gradient_flow(problem, 2, 0.1, t=[1e-5, 1.0], max_steps=4)
+    assert short.status is Status.STEP_LIMIT
+    still = fd.gradient_flow(
+        fd.Problem(sp.csr_array(A), 0.0 * y, memory_budget=0), 2, 0.1, t=[0.0, 1.0, np.inf]
     )
-    for call in needs_array:
-        with pytest.raises(ValueError, match=r"memory_budget = 0 .* l1_minimizer and plain"):
-            call()
+    assert still.psi.shape == (3, 3000)
+    assert not still.psi.any()
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +217,10 @@ def test_blocks_with_the_workers_of_a_cluster(clusters, planted):
             path = fd.gradient_descent(problem, 2, **steps)
             exact_path = fd.gradient_descent(array, 2, **steps, method="plain")
             np.testing.assert_allclose(path.psi, exact_path.psi, rtol=1e-12)
-            seen.append((count, best.psi.tobytes(), path.psi.tobytes()))
+            flow = fd.gradient_flow(problem, 2, 0.1, t=[1e-3], rtol=1e-6)
+            exact_flow = fd.gradient_flow(array, 2, 0.1, t=[1e-3], rtol=1e-12)
+            np.testing.assert_allclose(flow.psi, exact_flow.psi, rtol=1e-6, atol=1e-8)
+            seen.append((count, best.psi.tobytes(), path.psi.tobytes(), flow.psi.tobytes()))
             assert problem._matrix.dense().tobytes() == A.tobytes()
             bad = A.copy()
             bad[3, 1500] = np.nan

@@ -155,7 +155,7 @@ def test_a_product_that_turns_bad_later_is_named():
 def test_what_needs_the_array_says_so():
     operator, _, y = subsampled_cosines(20, 60, 3)
     problem = fd.Problem(operator, y, memory_budget=1000)
-    for call in (lambda q, p: fd.gradient_flow(q, p, 0.1), fd.convergence_rate):
+    for call in (fd.convergence_rate, lambda q, _: fd.null_space_constants(q)):
         with pytest.raises(ValueError, match="A must fit into memory_budget = 1000 bytes as a de"):
             call(problem, 3)
 

@@ -105,5 +105,5 @@ def _whole(count: int) -> Case:
         name=f"random 3 x 5, {count:.0e} steps",
         about="The published problem, alpha = 0.1, against the reference table.",
         contenders=contenders, error_of=relative(np.array(row["psi"], float), _ALPHA**_P),
-        error_name="relative", floor=1e-14, unit="run", drawn=True, most=30.0,
+        error_name="relative", floor=1e-14, unit="run", drawn=True, most=5.0,
     )  # fmt: skip

@@ -25,7 +25,8 @@ def _peak() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _held() -> float:
+def held() -> float:
+    """Bytes that this process has in memory now."""
     with open("/proc/self/statm") as file:
         return float(file.read().split()[1]) * resource.getpagesize()
 
@@ -53,7 +54,7 @@ def measure(m: int, N: int, p: float, eps: float, path: str, in_file: bool) -> N
     budget = 0 if in_file else 10**12
     given = _as_file(warm) if in_file else warm
     fd.flow_limit(fd.Problem(given, warm[:, 0], memory_budget=budget), p, log_alpha=-5.0)
-    before = _held()
+    before = held()
     start = time.perf_counter()
     problem = fd.Problem(A, y, memory_budget=budget)
     limit = fd.flow_limit(problem, p, log_alpha=math.log(eps) / p)

@@ -2,10 +2,11 @@
 
 import json
 import math
+import shutil
 
 import pytest
 
-from benchmarks import gate, glance, history, plant_losses, release
+from benchmarks import gate, glance, history, look_at_site, plant_losses, release
 
 
 class Group:
@@ -231,3 +232,16 @@ def test_only_releases_without_results_are_recorded(monkeypatch, tmp_path):
         "asv publish failed",
     ]
     assert [words[0] for words in commands] == ["machine", "run", "publish"]
+
+
+def test_looking_at_the_site_names_what_is_missing(tmp_path):
+    """A page that needs a file that is not there, in a browser where there is one."""
+    browser = next(filter(None, map(shutil.which, look_at_site.NAMES)), None)
+    if browser is None:
+        pytest.skip("no Chromium")
+    (tmp_path / "index.html").write_text("<script src=gone.js></script>bench_limits bench_descent")
+    problems = look_at_site.look(tmp_path, browser, tmp_path / "pictures")
+    assert "asked for, and not there: 404 /gone.js" in problems
+    assert any("flot-base" in problem for problem in problems)
+    assert not any(problem.startswith("grid") for problem in problems)
+    assert (tmp_path / "pictures" / "grid.png").read_bytes().startswith(b"\x89PNG")

@@ -2,94 +2,46 @@
 
     python -m benchmarks.peers.limits [--repeats 3] [--large]
 
-The peers find min ||x||_1 over A x = y, the limit alpha -> 0 alone. HiGHS comes with SciPy;
-Clarabel and scikit-learn (`lars_path`) are skipped where they are not installed.
+A part of what `benchmarks.peers.page` keeps, for a look while working. The peers find
+min ||x||_1 over A x = y, the limit alpha -> 0 alone. HiGHS comes with SciPy; Clarabel and
+scikit-learn (`lars_path`) are skipped where they are not installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import time
 from collections.abc import Callable
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import linprog
 
 import fastdln as fd
 
-Solver = Callable[[], np.ndarray]
+from .ask_limits import ours, peers
+from .contest import prepared
+
+_PEERS = ("HiGHS simplex", "HiGHS-IPM", "Clarabel", "lars_path")
 
 
-def peers(A: np.ndarray, y: np.ndarray) -> dict[str, Solver]:
-    """Name -> a call that returns the minimiser."""
-    m, N = A.shape
-    both = np.hstack((A, -A))
-
-    def highs(method: str) -> Solver:
-        def solve() -> np.ndarray:
-            z = linprog(np.ones(2 * N), A_eq=both, b_eq=y, method=method).x
-            return z[:N] - z[N:]
-
-        return solve
-
-    found: dict[str, Solver] = {
-        "HiGHS simplex": highs("highs-ds"), "HiGHS-IPM": highs("highs-ipm")
-    }  # fmt: skip
-    try:
-        import clarabel
-    except ImportError:
-        print("Clarabel is not installed: skipped")
-    else:
-        rows = sparse.csc_matrix(both)
-        below = sparse.csc_matrix(-sparse.identity(2 * N))
-        constraints = sparse.vstack((rows, below)).tocsc()
-        settings = clarabel.DefaultSettings()
-        settings.verbose = False
-
-        def clarabel_solve() -> np.ndarray:
-            z = np.array(
-                clarabel.DefaultSolver(
-                    sparse.csc_matrix((2 * N, 2 * N)), np.ones(2 * N), constraints,
-                    np.r_[y, np.zeros(2 * N)],
-                    [clarabel.ZeroConeT(m), clarabel.NonnegativeConeT(2 * N)], settings,
-                ).solve().x
-            )  # fmt: skip
-            return z[:N] - z[N:]
-
-        found["Clarabel"] = clarabel_solve
-    try:
-        from sklearn.linear_model import lars_path
-    except ImportError:
-        print("scikit-learn is not installed: skipped")
-    else:
-        found["lars_path"] = lambda: lars_path(A, y, method="lasso")[2][:, -1]
+def solvers(A: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
+    """Name -> a call that returns an answer; what is not installed is named and left out."""
+    found = {}
+    for contender in ours(A, y) + peers(A, y, _PEERS):
+        run = prepared(contender)
+        if run is not None:
+            found[f"{contender.name} {contender.setting}".strip()] = run
     return found
-
-
-def ours(A: np.ndarray, y: np.ndarray) -> dict[str, Solver]:
-    """The four limits of the comparison; a new Problem each time, so that nothing is reused."""
-
-    def limit(p: float, eps: float) -> Solver:
-        return lambda: fd.flow_limit(fd.Problem(A, y), p, log_alpha=math.log(eps) / p).psi
-
-    return {
-        f"flow_limit p = {p:g}, eps = {eps:g}": limit(p, eps)
-        for p in (2.0, 3.0)
-        for eps in (1e-9, 1e-60)
-    }
 
 
 def compare(m: int, N: int, sparsity: int, repeats: int, slow: float) -> None:
     """Interleaved medians; what takes longer than `slow` seconds runs once."""
     problem, x = fd.datasets.gaussian(m, N, sparsity)
-    solvers = ours(problem.A, problem.y) | peers(problem.A, problem.y)
-    seconds: dict[str, list[float]] = {name: [] for name in solvers}
+    calls = solvers(problem.A, problem.y)
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     error: dict[str, float] = {}
     for turn in range(repeats + 1):  # the first round compiles, and is not counted
-        for name, solve in solvers.items():
+        for name, solve in calls.items():
             if seconds[name] and seconds[name][0] > slow:
                 continue
             start = time.perf_counter()

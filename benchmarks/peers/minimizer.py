@@ -10,15 +10,17 @@ of the others the median of several runs is told.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 import fastdln as fd
+
+from . import pursuit
 
 CASES = ((200, 2000, 30), (300, 10000, 40))
 
@@ -33,22 +35,6 @@ def timed(function: Callable[[], Any], runs: int) -> tuple[float, Any]:
     return statistics.median(seconds), result
 
 
-def highs(A: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """min sum(u + v) over A (u - v) = y, u and v not negative."""
-    N = A.shape[1]
-    solution = linprog(np.ones(2 * N), A_eq=np.hstack((A, -A)), b_eq=y, method="highs")
-    return np.asarray(solution.x[:N] - solution.x[N:])
-
-
-def lars(A: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """The end of scikit-learn's LASSO path; None if it is not installed."""
-    try:
-        from sklearn.linear_model import lars_path
-    except ModuleNotFoundError:
-        return None
-    return np.asarray(lars_path(A, y, method="lasso", alpha_min=0.0, return_path=False)[2])
-
-
 def report(m: int, N: int, sparsity: int, skip_highs: bool) -> None:
     """Print seconds and errors for one size."""
     problem, x = fd.datasets.gaussian(m, N, sparsity, rng=0)
@@ -57,11 +43,11 @@ def report(m: int, N: int, sparsity: int, skip_highs: bool) -> None:
     own, minimizer = timed(lambda: fd.l1_minimizer(fd.Problem(A, y), 3), 9)
     rho_seconds, constants = timed(lambda: fd.null_space_constants(fd.Problem(A, y)), 5)
     rows = [("fastdln", own, float(np.max(np.abs(minimizer.psi - x))))]
-    lars_seconds, answer = timed(lambda: lars(A, y), 9)
-    if answer is not None:
-        rows.append(("lars_path", lars_seconds, float(np.max(np.abs(answer - x)))))
+    with contextlib.suppress(ModuleNotFoundError):
+        seconds, answer = timed(pursuit.SOLVERS["lars_path"](A, y, 0.0), 9)
+        rows.append(("lars_path", seconds, float(np.max(np.abs(answer - x)))))
     if not skip_highs:
-        seconds, answer = timed(lambda: highs(A, y), 1)
+        seconds, answer = timed(pursuit.SOLVERS["HiGHS simplex"](A, y, 0.0), 1)
         rows.append(("HiGHS", seconds, float(np.max(np.abs(answer - x)))))
     print(f"{m} x {N}, {sparsity} nonzeros; {minimizer.status.name.lower()}")
     for name, seconds, error in rows:

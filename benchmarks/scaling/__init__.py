@@ -1,0 +1,1 @@
+"""Time and memory against size, batch and threads: ``python -m benchmarks.scaling``."""

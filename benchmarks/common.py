@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEPTHS", "gaussian", "log_alphas", "published_problems", "reference", "worst_relative"]
+__all__ = [
+    "DEPTHS",
+    "above_scale",
+    "gaussian",
+    "log_alphas",
+    "published_problems",
+    "reference",
+    "worst_relative",
+]
 
 DEPTHS = (2.0, 2.5, 3.0, 4.0)
 _REFERENCE = Path(__file__).resolve().parent.parent / "tests" / "reference"
@@ -52,3 +60,8 @@ def worst_relative(values: Sequence[float], exact: Sequence[str]) -> float:
         if true != given:
             worst = max(worst, float(abs(given - true) / abs(true)) if true else math.inf)
     return worst
+
+
+def above_scale(psi: NDArray[np.float64], exact: NDArray[np.float64], eps: float) -> float:
+    """Largest error of psi relative to abs(psi) + eps."""
+    return float(np.max(np.abs(psi - exact) / (np.abs(exact) + eps)))

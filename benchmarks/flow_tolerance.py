@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .common import above_scale
+
 Array = NDArray[np.float64]
 
 SIZES = ((3, 6), (5, 12))
@@ -40,7 +42,7 @@ class Case(NamedTuple):
 
     def error(self, psi: Array) -> float:
         """Largest relative error above eps."""
-        return float(np.max(np.abs(psi - self.exact) / (np.abs(self.exact) + self.alpha**self.p)))
+        return above_scale(psi, self.exact, self.alpha**self.p)
 
 
 def random_case(seed: int) -> Case | None:

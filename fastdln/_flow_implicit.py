@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -9,70 +10,71 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln._flow_engine import Observed, Segments
-from fastdln.kernels.collocation import ORDER, REST, STRIDE
-from fastdln.kernels.collocation_tables import ORDERS, all_tables
+from fastdln.kernels.collocation_tables import modes, tables
 from fastdln.kernels.collocation_weights import FLOW
-from fastdln.kernels.flow_collocation import (
-    collocation_piece,
-    observe_collocation,
-    observe_weights_at,
-)
+from fastdln.kernels.flow_collocation import Goal, State, collocation_piece, observe_collocation
+from fastdln.kernels.flow_collocation import Segments as Kept
 from fastdln.kernels.flow_rhs import Flow
+from fastdln.kernels.flow_stages import Radau
+from fastdln.kernels.lanes import LANES
 
 __all__ = ["CollocationEngine"]
 
 Array = NDArray[np.float64]
 
 _CAPACITY = 32
-_OPERATIONS = 2e7
+_OPERATIONS = 3e8  # multiplications of a piece: some 0.05 s
 _SHARE = 0.5  # of rtol that the error of a leap may take: the estimate is of lower order
 _FOREVER = 1e300
 
 
-class _Problem(NamedTuple):
-    """What a flow's segments need to be observed."""
-
+class _Segments(NamedTuple):
     flow: Flow
     par: Array
-    dual_of_tau: Array  # (N, m): lambda = tau @ this
-
-
-class _Segments(NamedTuple):
-    problem: _Problem
-    seg_t: Array
-    seg_base: Array
-    seg_delta: Array
-    seg_order: NDArray[np.int64]
+    nodes: Array
+    kept: Kept
 
     @property
     def times(self) -> Array:
-        return np.append(self.seg_t[:1, 0], self.seg_t[:, 1])
+        return np.append(self.kept.t[:1, 0], self.kept.t[:, 1])
 
     def observe(self, times: Array) -> Observed:
-        flow, T = self.problem.flow, times.size
-        psi, u, v, tau = (np.empty((T, flow.A.shape[1])) for _ in range(4))
-        loss = np.empty(T)
-        observe_collocation(
-            flow.A, flow.y, self.problem.par, all_tables(), flow.log_alpha, self.seg_t,
-            self.seg_base, self.seg_delta, self.seg_order, times, psi, u, v, tau, loss,
-        )  # fmt: skip
-        return Observed(psi, u, v, tau @ self.problem.dual_of_tau, loss)
+        T, (m, N) = times.size, self.flow.A.shape
+        psi, u, v = (np.empty((T, N)) for _ in range(3))
+        seen = Observed(psi, u, v, np.empty((T, m)), np.empty(T))
+        observe_collocation(self.flow, self.par, self.nodes, self.kept, times, seen)
+        return seen
 
 
 def _parameters(flow: Flow) -> Array:
-    p, kappa, gain = flow.p, 2.0, -2.0
+    p = flow.p
     b, b_low = 1.0, 0.0
     if p > 2.0:
         wide = np.longdouble(p) / (np.longdouble(p) - 2)
         b, b_low = float(wide), float(wide - np.longdouble(float(wide)))
-        kappa, gain = p * math.exp((p - 2.0) * flow.log_alpha), flow.c
     wide = np.longdouble(p) * np.longdouble(flow.log_alpha)
     high = float(wide)
-    return np.array([p, b, b_low, high, float(wide - np.longdouble(high)), gain, kappa, FLOW])
+    return np.array([p, b, b_low, high, float(wide - np.longdouble(high)), 0.0, 0.0, FLOW])
+
+
+@functools.cache
+def _radau(stages: int) -> Radau:
+    table, mode = tables(stages), modes(stages)
+
+    def wide(x: Array) -> Array:
+        out = np.zeros((LANES,) * x.ndim)
+        out[tuple(slice(n) for n in x.shape)] = x
+        return out
+
+    T = np.linalg.inv(table.D[0])
+    return Radau(
+        table.nodes, table.basis, wide(table.D[0][-1]), wide(table.D0[0]),
+        wide((mode.W @ T).T), wide(mode.W.T), wide(mode.V.T), mode.mu,
+    )  # fmt: skip
 
 
 class CollocationEngine:
-    """Radau IIA of 3, 5, 7 or 9 stages in the slacks, from the start or from a dual state."""
+    """Radau IIA of 5 or 7 stages in the slacks, from the start or from a dual state."""
 
     name = "radau"
 
@@ -82,30 +84,31 @@ class CollocationEngine:
     ) -> None:  # fmt: skip
         m, N = flow.A.shape
         if stages == 0:
-            stages = 5 if rtol > 1e-5 else (7 if rtol > 1e-9 else 9)
-        gram = flow.A @ flow.A.T
-        self._problem = _Problem(flow, _parameters(flow), np.linalg.solve(gram, flow.A).T.copy())
-        self._base, self._delta = np.zeros((4, N)), np.zeros((2, 9, N))
-        self._meta, self._counts = np.zeros(10), np.zeros(5, np.int64)
-        self._clock, self._rtol = np.zeros(2), rtol
+            stages = 5 if rtol > 1e-5 else 7
+        self._radau, self._par, self._flow = _radau(stages), _parameters(flow), flow
+        self._squares = np.einsum("ij,ij->j", flow.A, flow.A)
+        self._rtol = rtol
         self._tol = _SHARE * rtol / (2.0 if flow.p == 2.0 else flow.p / (flow.p - 2.0))
-        self._meta[ORDER] = ORDERS.index(stages)
-        stride = self._place(flow, start)
-        self._meta[STRIDE] = stride
-        self._budget = max(1, int(_OPERATIONS / (stages * 20.0 * (m * N + m**3 / stages))))
+        self._state = State(
+            np.zeros((4, N)), np.zeros((2, m)), np.zeros((m, LANES)), np.zeros((N, LANES)),
+            np.zeros(6), np.zeros(4, np.int64),
+        )  # fmt: skip
+        self._state.clock[4] = self._place(start)
+        self._budget = max(1, int(_OPERATIONS / (60.0 * m * N + m * m * (5.0 * m + 100.0))))
         self._end = math.nan
 
-    def _place(self, flow: Flow, start: tuple[float, float, Array] | None) -> float:
-        """Fill the base; returns a first stride."""
-        base = self._base
+    def _place(self, start: tuple[float, float, Array] | None) -> float:
+        """Fill the state; returns a first stride."""
+        flow, base = self._flow, self._state.base
         if start is None:
             base[0::2] = 0.0 if flow.p == 2.0 else 1.0
             speed = float(np.max(np.abs(flow.A.T @ flow.y))) * flow.c
             return 0.1 / speed if speed > 0.0 else 1.0
-        self._clock[0], stride, dual = start
+        self._state.clock[0], stride, dual = start
+        self._state.dual[0] = dual
         tau = flow.A.T @ dual
         if flow.p == 2.0:
-            base[0], base[2] = 0.5 * tau, -0.5 * tau
+            base[0] = tau
         else:
             base[0], base[2] = 1.0 - tau, 1.0 + tau
             base[1], base[3] = (1.0 - base[0]) - tau, tau - (base[2] - 1.0)
@@ -113,43 +116,38 @@ class CollocationEngine:
 
     @property
     def time(self) -> float:
-        return float(self._clock[0])
+        return float(self._state.clock[0])
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        _, leaps, rejected, iterations, factorisations = self._counts.tolist()
-        stages = ORDERS[int(self._meta[ORDER])]
-        return np.array([leaps, rejected, iterations * stages, factorisations])
+        return self._state.counts.copy()
 
     def advance(
         self, end: float, grid: Array, keep: bool, limit: Array, watch: bool, most: int
     ) -> tuple[int, Segments | None]:
-        flow, (_, N) = self._problem.flow, self._problem.flow.A.shape
+        m, N = self._flow.A.shape
         if self._end != end:
             self._end = end
-            self._meta[REST] = min(end, _FOREVER) - self.time
-            self._meta[REST + 1] = 0.0
-        room = min(_CAPACITY, max(1, grid.size)) if not keep else _CAPACITY
-        seg_t, seg_order = np.empty((room, 2)), np.empty(room, np.int64)
-        seg_base, seg_delta = np.empty((room, 4, N)), np.empty((room, 2, 9, N))
-        code, used = collocation_piece(
-            flow.A, flow.y, self._problem.par, all_tables(), flow.log_alpha, flow.eps, self._rtol,
-            self._tol, end, grid, keep, limit, min(self._budget, most), self._base, self._delta,
-            self._meta, self._counts, self._clock, seg_t, seg_base, seg_delta, seg_order,
+            self._state.clock[2:4] = min(end, _FOREVER) - self.time, 0.0
+        room = _CAPACITY if keep else min(_CAPACITY, max(1, grid.size))
+        kept = Kept(
+            np.empty((room, 2)), np.empty((room, 4, N)), np.empty((room, m)),
+            np.empty((room, m, LANES)),
         )  # fmt: skip
+        budget = min(self._budget, most)
+        goal = Goal(end, grid, keep, limit, self._rtol, self._tol, budget)
+        code, used = collocation_piece(
+            self._flow, self._par, self._radau, self._squares, goal, self._state, kept
+        )
         if used == 0:
             return code, None
-        return code, _Segments(
-            self._problem, seg_t[:used], seg_base[:used], seg_delta[:used], seg_order[:used]
-        )
+        kept = Kept(*(part[:used] for part in kept))
+        return code, _Segments(self._flow, self._par, self._radau.nodes, kept)
 
     def state(self) -> tuple[float, Observed]:
-        flow = self._problem.flow
-        psi, u, v, tau = (np.empty(flow.A.shape[1]) for _ in range(4))
-        loss = observe_weights_at(
-            flow.A, flow.y, self._problem.par, flow.log_alpha, self._base,
-            np.zeros((2, psi.size)), psi, u, v, tau,
+        t, state = self.time, self._state
+        here = Kept(
+            np.array([[t, t]]), state.base[np.newaxis].copy(), state.dual[:1].copy(),
+            np.zeros((1, *state.last.shape)),
         )  # fmt: skip
-        dual = tau @ self._problem.dual_of_tau
-        psi, u, v, dual = (row[np.newaxis] for row in (psi, u, v, dual))
-        return self.time, Observed(psi, u, v, dual, np.array([loss]))
+        return t, _Segments(self._flow, self._par, self._radau.nodes, here).observe(np.array([t]))

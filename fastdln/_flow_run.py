@@ -27,6 +27,7 @@ __all__ = ["Plan", "Trajectory", "flow_of", "noisy", "run"]
 Array = NDArray[np.float64]
 
 _NOTHING = np.empty(0)
+_NARROW = 150  # rows up to which implicit steps, m^3 each, never cost more than explicit ones
 _SMALL = 5e-3  # alpha^(p-2): explicit methods would need its inverse of steps
 _TIGHT = 1e-9  # up to this rtol more of their steps are held down by accuracy, and none seems stiff
 _NOISE = 1e-15  # of rtol * alpha^(p-2)
@@ -147,6 +148,7 @@ class _Runner:
             return SlackEngine(self.flow, plan.rtol)
         sigma = math.exp((plan.p - 2.0) * plan.log_alpha)
         stiff = sigma < (_SMALL if plan.rtol > _TIGHT else 10.0 * _SMALL)
+        stiff = stiff or self.flow.A.shape[0] <= _NARROW
         if name == "radau" or (name == "auto" and plan.form == DUAL and stiff):
             return CollocationEngine(self.flow, plan.rtol)
         if name == "auto":

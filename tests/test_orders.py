@@ -10,9 +10,9 @@ import pytest
 from fastdln import datasets
 from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_run import flow_of
-from fastdln.kernels.collocation import _newton
-from fastdln.kernels.collocation_tables import all_tables
+from fastdln.kernels.flow_coordinates import move
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
+from fastdln.kernels.flow_stages import new_stages, solve_stages
 from fastdln.kernels.runge_kutta import evaluate_segments, explicit_piece, first_step
 from fastdln.kernels.runge_kutta_tables import DOP853, TSIT5, alternating_basis
 
@@ -82,30 +82,27 @@ def test_order_inside_a_step(name, order, theta):
 
 
 @numba.njit
-def solve_leap(A, y, par, tab, base, meta, counts, s, H, new):
-    """One leap of H from base, solved to rounding."""
-    m, N = A.shape
-    store = (
-        np.empty((s, 7, N)), np.empty((2, s, N)), np.empty((s, m)), np.empty((s, N)),
-        np.empty((m, m)), np.empty(m), np.zeros(m), np.zeros(m),
-        np.empty((s, s)), np.empty((m, s, s)), np.empty((m, s, s)),
-    )  # fmt: skip
-    return _newton(A, y, par, tab, base, new, meta, counts, s, H, 1e-13, store)
+def solve_step(flow, par, radau, squares, base, H, counts):
+    """One step of H from base, solved to rounding."""
+    m, N = flow.A.shape
+    work, stages = new_stages(m, N, radau.mu.shape[1]), radau.nodes.size
+    solved = False
+    for _ in range(3):  # from zero it may need more than one call's iterations
+        solved = solved or solve_stages(flow, par, radau, squares, base, H, 1e-13, work, counts)
+    move(flow.p, base, work.shift[:, stages - 1].copy())
+    return solved
 
 
 def fixed_leaps(stages, alpha, H, count):
-    """tau after `count` leaps of H by collocation, p = 2."""
+    """tau after `count` steps of H by collocation, p = 2."""
     flow = flow_of(datasets.random(), 2.0, np.log(alpha))
     engine = CollocationEngine(flow, 1e-8, stages)
-    base, N = engine._base, flow.A.shape[1]
+    base = engine._state.base
     for _ in range(count):
-        new = np.zeros((2, stages, N))
-        assert solve_leap(
-            flow.A, flow.y, engine._problem.par, all_tables(), base, engine._meta,
-            engine._counts, stages, H, new,
-        )  # fmt: skip
-        base[0::2] += new[:, -1]
-    return base[0] - base[2]
+        assert solve_step(
+            flow, engine._par, engine._radau, engine._squares, base, H, engine._state.counts
+        )
+    return base[0] + base[1]
 
 
 @pytest.mark.parametrize(("stages", "counts"), RADAU)

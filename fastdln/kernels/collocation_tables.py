@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ORDERS", "Tables", "all_tables", "tables"]
+__all__ = ["ORDERS", "Modes", "Tables", "all_tables", "modes", "tables"]
 
 Array = NDArray[np.float64]
 
@@ -127,3 +127,32 @@ def all_tables() -> tuple[Array, Array, Array, Array, Array]:
         nodes[k, :s], basis[k, :s, :s], shift[k] = one.nodes, one.basis, one.shift
         D[k, :s, :s, :s], D0[k, :s, :s] = one.D, one.D0
     return nodes, D, D0, basis, shift
+
+
+class Modes(NamedTuple):
+    """T = D^-1 = V diag(mu) W, W = V^-1, complex pairs as two real columns each."""
+
+    mu: Array  # (2, modes): eigenvalues, the real one first
+    W: Array  # (s, s): row 0 real; rows 1 and 2 real and imaginary part of the first pair, ...
+    V: Array  # (s, s): inverse of W
+
+
+@functools.cache
+def modes(s: int) -> Modes:
+    """The eigenvectors of T; only Newton's corrections go through them."""
+    values, vectors = np.linalg.eig(tables(s).D[0])
+    rows = np.linalg.inv(vectors)
+    order = np.argsort(values.imag)
+    chosen = [int(np.argmin(np.abs(values.imag)))]
+    chosen += [int(k) for k in order if values[k].imag > 1e-6]
+    W = np.empty((s, s))
+    for q, k in enumerate(chosen):
+        row = rows[k] / np.max(np.abs(rows[k]))
+        if q == 0:
+            W[0] = row.real
+        else:
+            W[2 * q - 1], W[2 * q] = row.real, row.imag
+    mu = 1.0 / values[chosen]
+    mu[0] = mu[0].real
+    V = np.asarray(np.linalg.inv(W), dtype=float)
+    return Modes(np.array([mu.real, mu.imag]), W, V)

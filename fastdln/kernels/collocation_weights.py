@@ -24,14 +24,14 @@ from fastdln.kernels.elementary import exp_parts, log1p_dd, log_dd, pow2, scale2
 from fastdln.kernels.extended import dd_add, dd_mul, dd_mul_double, two_sum
 from fastdln.kernels.intrinsics import stay_apart
 
-__all__ = ["DESCENT", "FLOW", "add_to", "increments", "outputs", "slopes"]
+__all__ = ["DESCENT", "FLOW", "add_to", "exp_of", "increments", "outputs", "slopes"]
 
 FLOW, DESCENT = 0, 1
 _TOO_FAR = 0.875  # a step that takes more than this part of a weight is no small step
 
 
 @jit_inline
-def _exp(hi: float, lo: float) -> float:
+def exp_of(hi: float, lo: float) -> float:
     small = hi < -750.0
     big = hi > 709.78
     k, a, b = exp_parts(0.0 if small or big else hi, lo)
@@ -52,7 +52,7 @@ def outputs(par, hi, lo, delta, w, U):
             e += lo[j]
             w[j] = h + e
             h, e = dd_add(2.0 * h, 2.0 * e, eh, el)
-            U[j] = _exp(h, e)
+            U[j] = exp_of(h, e)
         return True
     bad = 0
     for j in range(n):
@@ -67,7 +67,7 @@ def outputs(par, hi, lo, delta, w, U):
         h, e = log_dd(h, e)
         h, e = dd_mul(h, e, -bh, -bl)
         h, e = dd_add(h, e, eh, el)
-        U[j] = _exp(h, e)
+        U[j] = exp_of(h, e)
     return True
 
 

@@ -1,135 +1,264 @@
-"""Gradient flow by the collocation engine, in pieces (see `collocation` and `runge_kutta`)."""
+"""Gradient flow by Radau collocation on the dual, in pieces (see `flow_stages`, `runge_kutta`)."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit
-from fastdln.kernels.collocation import (
-    DONE,
-    LEAPS,
-    MORE,
-    ORDER_LAST,
-    STRIDE_LAST,
-    advance,
-    weights_at,
+from fastdln._jit import jit, jit_inner
+from fastdln.kernels.flow_coordinates import move, psi_at, weights_of_lanes
+from fastdln.kernels.flow_stages import (
+    error_of,
+    new_stages,
+    predict,
+    rate_at,
+    solve_stages,
 )
-from fastdln.kernels.collocation import STUCK as NO_STRIDE
-from fastdln.kernels.linear import copy_to, matvec
+from fastdln.kernels.intrinsics import stay_apart
+from fastdln.kernels.lanes import LANES, dots
+from fastdln.kernels.linear import copy_to
 from fastdln.kernels.runge_kutta import ARRIVED, CONVERGED, INVALID, PIECE, STUCK
 
-__all__ = ["collocation_piece", "observe_collocation", "observe_weights_at"]
+__all__ = ["Goal", "Segments", "State", "collocation_piece", "observe_collocation"]
 
 
-@jit
-def _agrees(psi, limit, eps, rtol):
-    for j in range(psi.size):
-        if not abs(psi[j] - limit[j]) <= rtol * (abs(limit[j]) + eps):
+class State(NamedTuple):
+    """Where a flow stands; going on from a copy gives the same bits."""
+
+    base: np.ndarray  # (4, N): see `flow_coordinates`
+    dual: np.ndarray  # (2, m): lambda and its rounding
+    last: np.ndarray  # (m, 8): increments of the last step
+    shift: np.ndarray  # (N, 8): A^T of them
+    clock: np.ndarray  # (6,): t, its rounding, rest of the time (hi, lo), stride, last stride
+    counts: np.ndarray  # (4,) steps, rejections, evaluations, factorisations
+
+
+class Segments(NamedTuple):
+    """Steps that were kept."""
+
+    t: np.ndarray  # (K, 2): start, end
+    base: np.ndarray  # (K, 4, N)
+    dual: np.ndarray  # (K, m)
+    last: np.ndarray  # (K, m, 8)
+
+
+class Goal(NamedTuple):
+    """Where to go, and what to keep on the way."""
+
+    end: float
+    grid: np.ndarray
+    keep: bool
+    limit: np.ndarray  # psi to converge to, or empty
+    rtol: float
+    tol: float  # of the error of a step
+    budget: int
+
+
+@jit_inner
+def _agrees(par, flow, base, goal):
+    """Whether psi is within the tolerance of its limit."""
+    stay_apart()
+    N = goal.limit.size
+    zero, psi, slope = np.zeros((N, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES))
+    if not psi_at(par, flow.eps, 1, base, zero, psi, slope):
+        return False
+    for j in range(N):
+        x = goal.limit[j]
+        if not abs(psi[j, 0] - x) <= goal.rtol * (abs(x) + flow.eps):
             return False
     return True
 
 
-@jit
-def collocation_piece(
-    A, y, par, tab, log_alpha, eps, rtol, tol, end, grid, keep, limit, budget,
-    base, delta, meta, counts, clock, seg_t, seg_base, seg_delta, seg_order,
-):  # fmt: skip
-    """Up to `budget` attempts of a leap towards `end`; ``(code, segments)``.
+@jit_inner
+def _reach(p, radau, state):
+    """Stride after which the tangent at the end of the last step would take a slack."""
+    stay_apart()
+    last, base = state.clock[5], state.base
+    if p == 2.0 or not last > 0.0:
+        return math.inf
+    fastest = 0.0
+    for j in range(base.shape[1]):
+        slope, row = 0.0, state.shift[j]
+        for q in range(LANES):
+            slope += radau.end[q] * row[q]
+        fastest = max(fastest, slope / base[0, j] if slope > 0.0 else -slope / base[2, j])
+    return last / fastest if fastest > 0.0 else math.inf
 
-    clock = (t, its rounding) goes on as leaps are accepted; segments are kept as by
-    `runge_kutta.explicit_piece`.
+
+@jit_inner
+def _stride(p, radau, state):
+    """The stride proposed, cut where a slack or the time would end."""
+    H, rest = min(state.clock[4], 0.9 * _reach(p, radau, state)), state.clock[2]
+    if rest <= H:
+        return rest
+    return 0.5 * rest if rest < 2.0 * H else H
+
+
+@jit_inner
+def _pass_time(clock, H, done, end):
+    """Take H off the rest and add it to t, both in two doubles."""
+    s = clock[2] - H
+    z = s - clock[2]
+    e = (clock[2] - (s - z)) + (-H - z) + clock[3]
+    clock[2] = s + e
+    clock[3] = e - (clock[2] - s)
+    t, step = clock[0], H + clock[1]
+    after = t + step
+    clock[1] = step - (after - t)
+    clock[0] = end if done else after
+
+
+@jit_inner
+def _keep(segments, k, state, after, work):
+    stay_apart()
+    segments.t[k, 0], segments.t[k, 1] = state.clock[0], after
+    for side in range(4):
+        copy_to(state.base[side], segments.base[k, side])
+    copy_to(state.dual[0], segments.dual[k])
+    for i in range(work.d.shape[0]):
+        copy_to(work.d[i], segments.last[k, i])
+
+
+@jit_inner
+def _accept(p, state, H, error, tol, stages, work):
+    """The state at the end of the step, and the next stride."""
+    stay_apart()
+    base, clock, dual, end = state.base, state.clock, state.dual, stages - 1
+    m, N = work.d.shape[0], work.shift.shape[0]
+    one = np.empty(N)
+    for j in range(N):
+        one[j] = work.shift[j, end]
+        copy_to(work.shift[j], state.shift[j])
+    move(p, base, one)
+    for i in range(m):
+        change = work.d[i, end] + dual[1, i]
+        total = dual[0, i] + change
+        dual[1, i] = change - (total - dual[0, i])
+        dual[0, i] = total
+        copy_to(work.d[i], state.last[i])
+    factor = 8.0
+    if error > 0.0:
+        factor = min(8.0, 0.8 * (tol / error) ** (1.0 / (stages + 1)))
+    # a stride that was cut short says nothing against the longer one proposed
+    clock[4] = max(factor * H, clock[4]) if clock[4] > H else factor * H
+    clock[5] = H
+    state.counts[0] += 1
+
+
+@jit
+def collocation_piece(flow, par, radau, squares, goal, state, segments):
+    """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, segments)``.
+
+    Segments are kept as by `runge_kutta.explicit_piece`.
     """
-    N = A.shape[1]
-    before = np.empty((4, N))
-    psi, u, v, zero = np.empty(N), np.empty(N), np.empty(N), np.zeros((2, N))
-    segments, index = 0, 0
-    for _ in range(budget):
-        if segments == seg_t.shape[0]:
+    m, N = flow.A.shape
+    stages, counts, clock = radau.nodes.size, state.counts, state.clock
+    work, rate = new_stages(m, N, radau.mu.shape[1]), np.empty(m)
+    used, index, grid = 0, 0, goal.grid
+    if not rate_at(flow, par, state.base, stages, rate):
+        return INVALID, used
+    for _ in range(goal.budget):
+        if used == segments.t.shape[0]:
             break
-        for side in range(4):
-            copy_to(base[side], before[side])
-        leaps = counts[LEAPS]
-        code = advance(A, y, par, tab, base, delta, meta, counts, tol, 1)
-        if code != DONE and code != MORE:
-            return STUCK if code == NO_STRIDE else INVALID, segments
-        if counts[LEAPS] == leaps:
+        if not clock[2] > 0.0:
+            return ARRIVED, used
+        H = _stride(flow.p, radau, state)
+        if not H > 1e-300:
+            return STUCK, used
+        predict(flow, radau, state.base, rate, clock[5], H, state.last, work)
+        error = math.inf
+        if solve_stages(flow, par, radau, squares, state.base, H, goal.tol, work, counts):
+            error = error_of(flow, radau, state.base, rate, H, work)
+        if not error <= goal.tol:
+            counts[1] += 1
+            factor = 0.3
+            if error < math.inf:
+                factor = min(0.7, max(0.1, 0.8 * (goal.tol / error) ** (1.0 / (stages + 1))))
+            clock[4] = factor * H
             continue
-        t = clock[0]
-        move = meta[STRIDE_LAST] + clock[1]
-        after = t + move
-        clock[1] = move - (after - t)
-        if code == DONE:
-            after = end
-        clock[0] = after
-        while index < grid.size and grid[index] <= t:
+        done = clock[2] == H
+        after = goal.end if done else clock[0] + (H + clock[1])
+        while index < grid.size and grid[index] <= clock[0]:
             index += 1
-        if keep or (index < grid.size and grid[index] <= after):
-            seg_t[segments, 0], seg_t[segments, 1] = t, after
-            seg_order[segments] = int(meta[ORDER_LAST])
-            for side in range(4):
-                copy_to(before[side], seg_base[segments, side])
-            for side in range(2):
-                for i in range(delta.shape[1]):
-                    copy_to(delta[side, i], seg_delta[segments, side, i])
-            segments += 1
-        if code == DONE:
-            return ARRIVED, segments
-        if limit.size > 0:
-            if not weights_at(par, log_alpha, base, zero, psi, u, v):
-                return INVALID, segments
-            if _agrees(psi, limit, eps, rtol):
-                return CONVERGED, segments
-    return PIECE, segments
+        if goal.keep or (index < grid.size and grid[index] <= after):
+            _keep(segments, used, state, after, work)
+            used += 1
+        _accept(flow.p, state, H, error, goal.tol, stages, work)
+        _pass_time(clock, H, done, goal.end)
+        counts[2] += 1
+        if not rate_at(flow, par, state.base, stages, rate):
+            return INVALID, used
+        if done:
+            return ARRIVED, used
+        if goal.limit.size > 0 and _agrees(par, flow, state.base, goal):
+            return CONVERGED, used
+    return PIECE, used
+
+
+@jit_inner
+def _weights(nodes, theta, out):
+    """Lagrange's weights at theta: powers would lose five digits."""
+    s = nodes.size
+    for j in range(s):
+        weight = theta / nodes[j]
+        for q in range(s):
+            if q != j:
+                weight *= (theta - nodes[q]) / (nodes[j] - nodes[q])
+        out[j] = weight
 
 
 @jit
-def observe_weights_at(A, y, par, log_alpha, base, shift, psi, u, v, tau):
-    """psi, u, v and tau at base + shift; returns the loss."""
-    weights_at(par, log_alpha, base, shift, psi, u, v)
-    for j in range(psi.size):
-        wu = (base[0, j] + shift[0, j]) + base[1, j]
-        wv = (base[2, j] + shift[1, j]) + base[3, j]
-        tau[j] = wu - wv if par[0] == 2.0 else 0.5 * (wv - wu)
-    r = np.empty(y.size)
-    matvec(A, psi, r)
-    total = 0.0
-    for i in range(y.size):
-        total += (r[i] - y[i]) * (r[i] - y[i])
-    return 0.5 * total
+def observe_collocation(flow, par, nodes, segments, times, seen):
+    """The flow at ascending times inside the segments, eight times of one at once.
 
-
-@jit
-def observe_collocation(
-    A, y, par, tab, log_alpha, seg_t, seg_base, seg_delta, seg_order, times, psi, u, v, tau, loss
-):
-    """The flow at ascending times inside the segments; rows of psi, u, v, tau (T, N)."""
-    N = A.shape[1]
-    shift = np.empty((2, N))
-    k = 0
-    for row in range(times.size):
-        while k < seg_t.shape[0] - 1 and times[row] > seg_t[k, 1]:
+    seen = (psi, u, v, dual, loss), rows as times.
+    """
+    m, N = flow.A.shape
+    psi, u, v, dual, loss = seen
+    weight, d, shift = np.zeros((LANES, LANES)), np.empty((m, LANES)), np.empty((N, LANES))
+    z, slope, r = np.zeros((N, LANES)), np.zeros((N, LANES)), np.empty((m, LANES))
+    x, w = np.empty((N, LANES)), np.empty((N, LANES))
+    k, row, lane = 0, 0, np.zeros(LANES)
+    while row < times.size:
+        while k < segments.t.shape[0] - 1 and times[row] > segments.t[k, 1]:
             k += 1
-        theta = (times[row] - seg_t[k, 0]) / (seg_t[k, 1] - seg_t[k, 0])
-        theta = min(max(theta, 0.0), 1.0)
-        order = seg_order[k]
-        s = 2 * order + 3
-        nodes = tab[0][order]
-        for side in range(2):
-            for n in range(N):
-                shift[side, n] = 0.0
-        for j in range(s):
-            weight = theta / nodes[j]  # Lagrange's form: powers would lose five digits
-            for q in range(s):
-                if q != j:
-                    weight *= (theta - nodes[q]) / (nodes[j] - nodes[q])
-            for side in range(2):
-                source, target = seg_delta[k, side, j], shift[side]
-                for n in range(N):
-                    target[n] += weight * source[n]
-        loss[row] = observe_weights_at(
-            A, y, par, log_alpha, seg_base[k], shift, psi[row], u[row], v[row], tau[row]
-        )
-        if not math.isfinite(loss[row]):
-            loss[row] = math.nan
+        start, end = segments.t[k, 0], segments.t[k, 1]
+        count = 1
+        while count < min(LANES, times.size - row):
+            if times[row + count] > end and k < segments.t.shape[0] - 1:
+                break
+            count += 1
+        for q in range(count):
+            theta = (times[row + q] - start) / (end - start) if end > start else 0.0
+            _weights(nodes, min(max(theta, 0.0), 1.0), lane)
+            copy_to(lane, weight[:, q])
+        for q in range(count, LANES):
+            for j in range(LANES):
+                weight[j, q] = 0.0
+        base = segments.base[k]
+        dots(segments.last[k], m, weight, nodes.size, d)
+        dots(flow.columns, N, d, m, shift)
+        psi_at(par, flow.eps, count, base, shift, z, slope)
+        weights_of_lanes(flow.p, flow.log_alpha, base, shift, x, w)
+        dots(flow.A, m, z, N, r)
+        for q in range(count):
+            total = 0.0
+            for i in range(m):
+                dual[row + q, i] = segments.dual[k, i] + d[i, q]
+                total += (r[i, q] - flow.y[i]) * (r[i, q] - flow.y[i])
+            loss[row + q] = 0.5 * total if math.isfinite(total) else math.nan
+        _write(z, count, psi[row:])
+        _write(x, count, u[row:])
+        _write(w, count, v[row:])
+        row += count
+
+
+@jit_inner
+def _write(source, count, target):
+    stay_apart()
+    for q in range(count):
+        row = target[q]
+        for j in range(row.size):
+            row[j] = source[j, q]

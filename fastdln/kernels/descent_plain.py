@@ -27,7 +27,7 @@ __all__ = [
     "MOVING",
     "PIECE",
     "STALLED",
-    "close_step",
+    "close_piece",
     "fill",
     "psi_of",
     "run",
@@ -208,7 +208,7 @@ def update(old, new, g, p, rate, work, ready, low, high):
 
 
 @jit_inner
-def close_step(clock, at, flags):
+def _close_step(clock, at, flags):
     """After the last piece of a step: count it, or stop where no weight moves or one is lost."""
     flag = STALLED
     for k in range(flags.size):
@@ -223,6 +223,16 @@ def close_step(clock, at, flags):
     at[0] += 1
     at[1] = 1 - at[1]
     begin_next(clock)
+
+
+@jit_inner
+def close_piece(clock, at, flags, groups, piece):
+    """A piece is done, one of `groups` or of the updates: after the last one comes what follows."""
+    if piece < groups:
+        if finished(clock, groups):
+            begin_next(clock)
+    elif finished(clock, flags.size):
+        _close_step(clock, at, flags)
 
 
 @jit
@@ -241,13 +251,10 @@ def run(A, y, p, rate, state, at, cuts, ends, g, work, flags, clock, n_steps):
         old, new = state[at[1]], state[1 - at[1]]
         if piece < groups:
             sweeps(A, y, old[2], g, cuts, piece, piece + 1)
-            if finished(clock, groups):
-                begin_next(clock)
         else:
             k = piece - groups
             flags[k] = update(old, new, g, p, rate, work, step > 0, ends[k], ends[k + 1])
-            if finished(clock, parts):
-                close_step(clock, at, flags)
+        close_piece(clock, at, flags, groups, piece)
 
 
 @jit

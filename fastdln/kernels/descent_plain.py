@@ -3,7 +3,8 @@
     u' = u - (eta p) u^(p-1) g,   v' = v + (eta p) v^(p-1) g,   g = A^T (A psi - y)
 
 The rows of A are taken four at a time: their products with psi first, then, in one loop
-with the products of the next four, their share of g while they are still in cache. Rows are
+with the products of the next four, their share of g while they are still in cache; rows
+too long for that have their share at once, while they are at least not far away. Rows are
 cut into `groups` of fixed extent, each with a g of its own, added in order: the bits do
 not depend on who computes which.
 
@@ -39,6 +40,7 @@ __all__ = [
 
 MOVING, STALLED, DIVERGED = 0, 1, 2
 PIECE = 512  # coordinates updated at a time
+_LONG = 1 << 15  # coordinates: four such rows fill a core's cache, eight would drive them out
 
 
 @jit_inner
@@ -90,6 +92,13 @@ def sweep(A, y, psi, g):
         g[j] = 0.0
     s, r = np.empty((4, LANES)), np.empty(4)
     whole = psi.size - psi.size % LANES
+    if psi.size > _LONG:
+        for i in range(0, y.size, 4):
+            b = _four(A, i)
+            four_dots(b[0], b[1], b[2], b[3], psi, s, whole)
+            _residual(A, y, psi, i, s, r)
+            _add_four(b, r, g, 0)
+        return
     b = _four(A, 0)
     four_dots(b[0], b[1], b[2], b[3], psi, s, whole)
     _residual(A, y, psi, 0, s, r)

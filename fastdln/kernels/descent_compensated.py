@@ -17,9 +17,9 @@ import numpy as np
 
 from fastdln._jit import jit, jit_inline, jit_inner
 from fastdln.kernels.descent_lanes import LANES, dot_dd
-from fastdln.kernels.descent_plain import DIVERGED, MOVING, PIECE, STALLED, close_step
+from fastdln.kernels.descent_plain import DIVERGED, MOVING, PIECE, STALLED, close_piece
 from fastdln.kernels.descent_power import power_dd_into
-from fastdln.kernels.descent_tickets import begin_next, claim, finished
+from fastdln.kernels.descent_tickets import claim
 from fastdln.kernels.extended import (
     dd_add,
     dd_add_double,
@@ -255,13 +255,10 @@ def run(A, y, p, rate, state, at, cuts, ends, g, work, flags, clock, n_steps):
         old, new = state[at[1]], state[1 - at[1]]
         if piece < groups:
             sweeps(A, y, old[4:], g, cuts, piece, piece + 1)
-            if finished(clock, groups):
-                begin_next(clock)
         else:
             k = piece - groups
             flags[k] = update(old, new, g, p, rate, work, step > 0, ends[k], ends[k + 1])
-            if finished(clock, parts):
-                close_step(clock, at, flags)
+        close_piece(clock, at, flags, groups, piece)
 
 
 @jit

@@ -7,6 +7,7 @@ in `_lanes_slow`, on every processor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -25,44 +26,78 @@ AHEAD = 256  # doubles: how far before their use rows are asked for
 TILE = 8  # rows of a tile: sixteen sums, which hide the latency of an addition
 
 
+VECTOR, NUMBER = ir.VectorType(ir.DoubleType(), LANES // 2), ir.IntType(64)
+
+
+def _reader(context: Any, builder: Any, signature: Any, args: Any) -> Callable[[int], Any]:
+    """Where the entries of argument i, an array, begin."""
+    return lambda i: context.make_array(signature.args[i])(context, builder, args[i]).data
+
+
+def _place(builder: Any, base: Any, index: Any) -> Any:
+    return builder.bitcast(builder.gep(base, [index]), VECTOR.as_pointer())
+
+
+def _load(builder: Any, base: Any, index: Any) -> Any:
+    """The eight entries from ``base[index]`` on."""
+    value = builder.load(_place(builder, base, index))
+    value.align = 8
+    return value
+
+
+def _save(builder: Any, value: Any, base: Any, index: Any) -> None:
+    builder.store(value, _place(builder, base, index)).align = 8
+
+
+def _wide(builder: Any, scalar: Any) -> Any:
+    """Eight times the same number."""
+    none, number = ir.Constant(VECTOR, ir.Undefined), ir.IntType(32)
+    lane = builder.insert_element(none, scalar, ir.Constant(number, 0))
+    return builder.shuffle_vector(lane, none, ir.Constant(ir.VectorType(number, 8), [0] * 8))
+
+
+def _fma(builder: Any) -> Callable[..., Any]:
+    call = ir.FunctionType(VECTOR, [VECTOR] * 3)
+    func = cgutils.get_or_insert_function(builder.module, call, "llvm.fma.v8f64")
+    return lambda *args: builder.call(func, args)
+
+
 @intrinsic
 def _four_dots(
     typingctx: Any, a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: Any
 ) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def data(i: int) -> Any:
-            return context.make_array(signature.args[i])(context, builder, args[i]).data
-
-        vector = ir.VectorType(ir.DoubleType(), 8)
+        data = _reader(context, builder, signature, args)
         rows, other, target, size = [data(i) for i in range(4)], data(4), data(5), args[6]
-        sums = [cgutils.alloca_once(builder, vector) for _ in range(8)]
-        for place in sums:
-            builder.store(ir.Constant(vector, [0.0] * 8), place)
-
-        def load(base: Any, index: Any) -> Any:
-            place = builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
-            value = builder.load(place)
-            value.align = 8
-            return value
-
+        sums = _zeros(builder, 8)
         with cgutils.for_range_slice(
             builder, ir.Constant(size.type, 0), size, ir.Constant(size.type, LANES)
         ) as (j, _):
             for half in range(2):
                 index = builder.add(j, ir.Constant(j.type, 8 * half))
-                b = load(other, index)
-                for row in range(4):
-                    _ask(builder, rows[row], index)
-                    place = sums[2 * row + half]
-                    product = builder.fmul(load(rows[row], index), b)
-                    builder.store(builder.fadd(builder.load(place), product), place)
+                _add_products(builder, rows, other, index, sums[half::2])
         for k, place in enumerate(sums):
-            spot = builder.gep(target, [ir.Constant(size.type, 8 * k)])
-            store = builder.store(builder.load(place), builder.bitcast(spot, vector.as_pointer()))
-            store.align = 8
+            _save(builder, builder.load(place), target, NUMBER(8 * k))
         return context.get_dummy_value()
 
     return types.none(a0, a1, a2, a3, x, out, whole), codegen
+
+
+def _zeros(builder: Any, count: int) -> list[Any]:
+    """Places of so many vectors, zero at first: LLVM keeps them in registers."""
+    places = [cgutils.alloca_once(builder, VECTOR) for _ in range(count)]
+    for place in places:
+        builder.store(ir.Constant(VECTOR, [0.0] * 8), place)
+    return places
+
+
+def _add_products(builder: Any, rows: list[Any], other: Any, index: Any, sums: list[Any]) -> None:
+    """Add eight products of each row with the other array to its sum."""
+    b = _load(builder, other, index)
+    for row, place in zip(rows, sums, strict=True):
+        _ask(builder, row, index)
+        product = builder.fmul(_load(builder, row, index), b)
+        builder.store(builder.fadd(builder.load(place), product), place)
 
 
 def _ask(builder: Any, base: Any, index: Any) -> None:
@@ -93,48 +128,22 @@ def _add_and_dot(
     a0: Any, a1: Any, a2: Any, a3: Any, x: Any, out: Any, whole: Any,
 ) -> Any:  # fmt: skip
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def data(i: int) -> Any:
-            return context.make_array(signature.args[i])(context, builder, args[i]).data
-
-        number, vector = ir.IntType(64), ir.VectorType(ir.DoubleType(), 8)
+        data = _reader(context, builder, signature, args)
         past, share, rows = [data(i) for i in range(4)], data(5), [data(i) for i in range(6, 10)]
         other, target, size = data(10), data(11), args[12]
-        sums = [cgutils.alloca_once(builder, vector) for _ in range(8)]
-        for place in sums:
-            builder.store(ir.Constant(vector, [0.0] * 8), place)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
-        none, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-        wide = []
-        for k in range(4):
-            scalar = builder.load(builder.gep(data(4), [ir.Constant(number, k)]))
-            lane = builder.insert_element(none, scalar, first)
-            wide.append(builder.shuffle_vector(lane, none, zeros))
-
-        def spot(base: Any, index: Any) -> Any:
-            return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
-
-        def load(base: Any, index: Any) -> Any:
-            value = builder.load(spot(base, index))
-            value.align = 8
-            return value
-
+        sums = _zeros(builder, 8)
+        wide = [_wide(builder, builder.load(builder.gep(data(4), [NUMBER(k)]))) for k in range(4)]
         zero, step = ir.Constant(size.type, 0), ir.Constant(size.type, LANES)
         with cgutils.for_range_slice(builder, zero, size, step) as (j, _):
             for half in range(2):
                 index = builder.add(j, ir.Constant(j.type, 8 * half))
-                b = load(other, index)
-                for row in range(4):
-                    _ask(builder, rows[row], index)
-                    place = sums[2 * row + half]
-                    product = builder.fmul(load(rows[row], index), b)
-                    builder.store(builder.fadd(builder.load(place), product), place)
-                t = [builder.fmul(wide[k], load(past[k], index)) for k in range(4)]
+                _add_products(builder, rows, other, index, sums[half::2])
+                t = [builder.fmul(wide[k], _load(builder, past[k], index)) for k in range(4)]
                 rest = builder.fadd(builder.fadd(t[0], t[1]), builder.fadd(t[2], t[3]))
-                store = builder.store(builder.fadd(load(share, index), rest), spot(share, index))
-                store.align = 8
+                rest = builder.fadd(_load(builder, share, index), rest)
+                _save(builder, rest, share, index)
         for k, place in enumerate(sums):
-            store = builder.store(builder.load(place), spot(target, ir.Constant(size.type, 8 * k)))
-            store.align = 8
+            _save(builder, builder.load(place), target, NUMBER(8 * k))
         return context.get_dummy_value()
 
     signature = types.none(b0, b1, b2, b3, r, g, a0, a1, a2, a3, x, out, whole)
@@ -160,51 +169,30 @@ def _add_tile(
     out: Any, o0: Any, count: Any,
 ) -> Any:  # fmt: skip
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def data(i: int) -> Any:
-            return context.make_array(signature.args[i])(context, builder, args[i]).data
-
-        vector, number = ir.VectorType(ir.DoubleType(), 8), ir.IntType(64)
-        base, other, target = data(0), data(4), data(7)
+        data = _reader(context, builder, signature, args)
+        base, other, target, fma = data(0), data(4), data(7), _fma(builder)
         _, p0, row, step, _, x0, width, _, o0, count = args
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f64"
-        )
-
-        def place(array: Any, index: Any) -> Any:
-            return builder.bitcast(builder.gep(array, [index]), vector.as_pointer())
-
-        def load(array: Any, index: Any) -> Any:
-            value = builder.load(place(array, index))
-            value.align = 8
-            return value
 
         def spot(r: int, half: int) -> Any:
-            index = builder.add(o0, builder.mul(ir.Constant(number, r), width))
-            return builder.add(index, ir.Constant(number, 8 * half))
+            return builder.add(builder.add(o0, builder.mul(NUMBER(r), width)), NUMBER(8 * half))
 
-        sums = [[cgutils.alloca_once(builder, vector) for _ in range(2)] for _ in range(TILE)]
+        sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(2)] for _ in range(TILE)]
         for r in range(TILE):
             for half in range(2):
-                builder.store(load(target, spot(r, half)), sums[r][half])
+                builder.store(_load(builder, target, spot(r, half)), sums[r][half])
         with cgutils.for_range(builder, count) as loop:
             first = builder.add(x0, builder.mul(loop.index, width))
-            x = [load(other, builder.add(first, ir.Constant(number, 8 * h))) for h in range(2)]
+            x = [_load(builder, other, builder.add(first, NUMBER(8 * h))) for h in range(2)]
             for r in range(TILE):
                 index = builder.add(p0, builder.mul(loop.index, step))
-                index = builder.add(index, builder.mul(ir.Constant(number, r), row))
-                scalar = builder.load(builder.gep(base, [index]))
-                lane = builder.insert_element(
-                    ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
-                )
-                zeros = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
-                wide = builder.shuffle_vector(lane, ir.Constant(vector, ir.Undefined), zeros)
+                index = builder.add(index, builder.mul(NUMBER(r), row))
+                wide = _wide(builder, builder.load(builder.gep(base, [index])))
                 for half in range(2):
                     old = builder.load(sums[r][half])
-                    builder.store(builder.call(fma, [wide, x[half], old]), sums[r][half])
+                    builder.store(fma(wide, x[half], old), sums[r][half])
         for r in range(TILE):
             for half in range(2):
-                store = builder.store(builder.load(sums[r][half]), place(target, spot(r, half)))
-                store.align = 8
+                _save(builder, builder.load(sums[r][half]), target, spot(r, half))
         return context.get_dummy_value()
 
     whole = types.int64
@@ -236,53 +224,31 @@ else:
 @intrinsic
 def _dot_dd(typingctx: Any, a: Any, xh: Any, xl: Any, s: Any, c: Any, whole: Any, one: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def data(i: int) -> Any:
-            return context.make_array(signature.args[i])(context, builder, args[i]).data
-
-        vector, size = ir.VectorType(ir.DoubleType(), 8), args[5]
+        data = _reader(context, builder, signature, args)
         row, high, low, sums, rests = (data(i) for i in range(5))
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fma.v8f64"
-        )
-
-        def place(array: Any, index: Any) -> Any:
-            return builder.bitcast(builder.gep(array, [index]), vector.as_pointer())
-
-        def load(array: Any, index: Any) -> Any:
-            value = builder.load(place(array, index))
-            value.align = 8
-            return value
-
-        kept = [cgutils.alloca_once(builder, vector) for _ in range(4)]
-        for half in range(2):
-            spot = ir.Constant(size.type, 8 * half)
-            builder.store(load(sums, spot), kept[half])
-            builder.store(load(rests, spot), kept[2 + half])
-        add, sub = builder.fadd, builder.fsub
+        size, fma, add, sub = args[5], _fma(builder), builder.fadd, builder.fsub
+        kept = [cgutils.alloca_once(builder, VECTOR) for _ in range(4)]
+        places = [(array, NUMBER(8 * half)) for array in (sums, rests) for half in range(2)]
+        for spot, place in zip(kept, places, strict=True):
+            builder.store(_load(builder, *place), spot)
         # two of the eight additions are given to the multipliers, which have less to do: times
         # a 1 that the compiler cannot see
-        none, number = ir.Constant(vector, ir.Undefined), ir.IntType(32)
-        lane = builder.insert_element(none, args[6], ir.Constant(number, 0))
-        one = builder.shuffle_vector(lane, none, ir.Constant(ir.VectorType(number, 8), [0] * 8))
+        one = _wide(builder, args[6])
         zero, step = ir.Constant(size.type, 0), ir.Constant(size.type, LANES)
         with cgutils.for_range_slice(builder, zero, size, step) as (j, _):
             for half in range(2):
                 index = builder.add(j, ir.Constant(j.type, 8 * half))
-                x, bh, bl = load(row, index), load(high, index), load(low, index)
+                x, bh, bl = (_load(builder, array, index) for array in (row, high, low))
                 old, rest = builder.load(kept[half]), builder.load(kept[2 + half])
                 p = builder.fmul(x, bh)
-                e = builder.call(fma, [x, bh, builder.fneg(p)])
+                e = fma(x, bh, builder.fneg(p))
                 t = add(old, p)
-                z = builder.call(fma, [t, one, builder.fneg(old)])
+                z = fma(t, one, builder.fneg(old))
                 f = add(sub(old, sub(t, z)), sub(p, z))
-                both = builder.call(fma, [e, one, f])
                 builder.store(t, kept[half])
-                builder.store(add(rest, builder.call(fma, [x, bl, both])), kept[2 + half])
-        for half in range(2):
-            spot = ir.Constant(size.type, 8 * half)
-            for array, source in ((sums, kept[half]), (rests, kept[2 + half])):
-                store = builder.store(builder.load(source), place(array, spot))
-                store.align = 8
+                builder.store(add(rest, fma(x, bl, fma(e, one, f))), kept[2 + half])
+        for spot, place in zip(kept, places, strict=True):
+            _save(builder, builder.load(spot), *place)
         return context.get_dummy_value()
 
     return types.none(a, xh, xl, s, c, whole, one), codegen

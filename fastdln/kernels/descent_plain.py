@@ -3,7 +3,8 @@
     u' = u - (eta p) u^(p-1) g,   v' = v + (eta p) v^(p-1) g,   g = A^T (A psi - y)
 
 The rows of A are taken four at a time: their products with psi first, then, in one loop
-with the products of the next four, their share of g while they are still in cache. Rows are
+with the products of the next four, their share of g while they are still in cache; rows
+too long for that have their share at once, while they are at least not far away. Rows are
 cut into `groups` of fixed extent, each with a g of its own, added in order: the bits do
 not depend on who computes which.
 
@@ -27,7 +28,7 @@ __all__ = [
     "MOVING",
     "PIECE",
     "STALLED",
-    "close_step",
+    "close_piece",
     "fill",
     "psi_of",
     "run",
@@ -39,6 +40,7 @@ __all__ = [
 
 MOVING, STALLED, DIVERGED = 0, 1, 2
 PIECE = 512  # coordinates updated at a time
+_LONG = 1 << 15  # coordinates: four such rows fill a core's cache, eight would drive them out
 
 
 @jit_inner
@@ -90,6 +92,13 @@ def sweep(A, y, psi, g):
         g[j] = 0.0
     s, r = np.empty((4, LANES)), np.empty(4)
     whole = psi.size - psi.size % LANES
+    if psi.size > _LONG:
+        for i in range(0, y.size, 4):
+            b = _four(A, i)
+            four_dots(b[0], b[1], b[2], b[3], psi, s, whole)
+            _residual(A, y, psi, i, s, r)
+            _add_four(b, r, g, 0)
+        return
     b = _four(A, 0)
     four_dots(b[0], b[1], b[2], b[3], psi, s, whole)
     _residual(A, y, psi, 0, s, r)
@@ -208,7 +217,7 @@ def update(old, new, g, p, rate, work, ready, low, high):
 
 
 @jit_inner
-def close_step(clock, at, flags):
+def _close_step(clock, at, flags):
     """After the last piece of a step: count it, or stop where no weight moves or one is lost."""
     flag = STALLED
     for k in range(flags.size):
@@ -223,6 +232,16 @@ def close_step(clock, at, flags):
     at[0] += 1
     at[1] = 1 - at[1]
     begin_next(clock)
+
+
+@jit_inner
+def close_piece(clock, at, flags, groups, piece):
+    """A piece is done, one of `groups` or of the updates: after the last one comes what follows."""
+    if piece < groups:
+        if finished(clock, groups):
+            begin_next(clock)
+    elif finished(clock, flags.size):
+        _close_step(clock, at, flags)
 
 
 @jit
@@ -241,13 +260,10 @@ def run(A, y, p, rate, state, at, cuts, ends, g, work, flags, clock, n_steps):
         old, new = state[at[1]], state[1 - at[1]]
         if piece < groups:
             sweeps(A, y, old[2], g, cuts, piece, piece + 1)
-            if finished(clock, groups):
-                begin_next(clock)
         else:
             k = piece - groups
             flags[k] = update(old, new, g, p, rate, work, step > 0, ends[k], ends[k + 1])
-            if finished(clock, parts):
-                close_step(clock, at, flags)
+        close_piece(clock, at, flags, groups, piece)
 
 
 @jit

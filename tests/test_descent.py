@@ -41,6 +41,17 @@ def test_plain_has_the_bits_of_its_twin(m, N, p):
         np.testing.assert_array_equal(path.v[row], v)
 
 
+@pytest.mark.parametrize("p", [2.0, 2.5, 4.0])
+def test_long_rows_have_the_bits_of_the_twin(p):
+    problem = gaussian(6, 2**15 + 21)
+    path = fd.gradient_descent(problem, p, 0.3, 1e-4, 3, [3], method="plain")
+    psi, u, _ = naive.plain(problem.A, problem.y, p, 0.3, 1e-4, 3)
+    np.testing.assert_array_equal(path.psi[0], psi)
+    np.testing.assert_array_equal(path.u[0], u)
+    other = fd.gradient_descent(problem, p, 0.3, 1e-4, 3, [3], method="compensated")
+    np.testing.assert_allclose(other.u[0], u, rtol=1e-14)
+
+
 @pytest.mark.parametrize("p", [2, 3, 5])
 @pytest.mark.parametrize(("m", "N"), [(2, 3), (3, 19)])
 def test_compensated_is_exact_arithmetic_rounded(p, m, N):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 
 from fastdln._pursuit import pursue
 from fastdln.kernels.centre import centre, open_vertex
+from fastdln.kernels.deep import descend
 from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
 from fastdln.kernels.entropic import approach
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
+from fastdln.kernels.kept import Kept, no_factor
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
-from fastdln.kernels.polish import Root, polish
+from fastdln.kernels.polish import OUTDATED, POLISHED, Root, polish
 from fastdln.kernels.state import Point
 from fastdln.problem import Constraints
 
@@ -36,8 +39,10 @@ _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
-_STEPS_FROM_A_VERTEX = 20  # at most, and so from the least-norm solution
+_STEPS_FROM_A_VERTEX = 25  # at most, and so from the least-norm solution
 _PLAIN = -23.0  # log eps to which the plain Newton matrix is good enough (p = 2)
+_DEEP = -500.0  # and to which the same method goes on in a basis
+_FEW = 2  # alphas up to which each has factors of its own
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
 
 
@@ -113,18 +118,21 @@ def solve_curve(
         work=np.zeros((T, 2), np.int64),
         state=[],
     )
-    state = fresh_state(constraints, p)
-    if state is None:
-        return curve
-    # for larger eps psi does not change, and lambda goes with 1 / eps
-    least = -state.log_eps - _LINEAR
-    curve.L[:] = np.maximum(L_high, least)
-    L_low = np.where(curve.L > 0.0, L_low, 0.0)  # eps > 1: its last digits play no part
-    warm = _warm_state(constraints, p, float(curve.L[0]), limit) if T > 0 else None
+    warm = _warm_state(constraints, p, float(L_high[0]), limit) if T > 0 else None
     if warm is not None:
         curve.work[0, 0], state = warm
+    else:
+        fresh = fresh_state(constraints, p)
+        if fresh is None:
+            return curve
+        # for larger eps psi does not change, and lambda goes with 1 / eps
+        state, least = fresh, -fresh.log_eps - _LINEAR
+        curve.L[:] = np.maximum(L_high, least)
+    L_low = np.where(curve.L > 0.0, L_low, 0.0)  # eps > 1: its last digits play no part
+    kept = no_factor(m) if m * N >= _WORTH_A_PURSUIT and T > _FEW else None
     for k in range(T):
-        state = _solve_target(constraints, p, curve, k, L_low[k], limit, state)
+        near = warm is not None and k == 0
+        state = _solve_target(constraints, p, curve, k, L_low[k], limit, state, near, kept)
         curve.state[:] = [state]
     shift = L_high - curve.L
     with np.errstate(under="ignore"):
@@ -139,25 +147,45 @@ def _warm_state(
     m, N = constraints.A.shape
     if m * N < _WORTH_A_PURSUIT or L < _SMALL or not _reaches_its_law(p, L):
         return None
+    least = float(np.linalg.norm(constraints.y)) / math.sqrt(N * np.sum(constraints.squares))
+    if -math.log(least) - _LINEAR > L:  # no solution has a smaller largest coordinate
+        return None
     point = Point(np.empty(N), np.ones(N), np.ones(N), np.empty(N), np.empty(N), np.empty(N))
     state = (np.empty(m, np.int64), np.empty(m), np.empty(m), point)
     if p == 2.0:
-        return _from_least_norm(constraints, max(-L, _PLAIN), state)
+        return _from_least_norm(constraints, max(-L, _DEEP), state)
     return _from_minimizer(constraints, max(-L, _deepest(p)), _exponent(p), state, limit)
 
 
 def _from_least_norm(
     constraints: Constraints, goal: float, state: tuple[Any, ...]
 ) -> tuple[int, PathState] | None:
-    """p = 2: down from the least-norm solution."""
-    code, done, log_eps = LIMIT, 0, np.inf
+    """p = 2: down from the least-norm solution, with the plain matrix, then in a basis."""
+    done, log_eps = _in_pieces(approach, constraints, np.inf, max(goal, _PLAIN), state)
+    if log_eps is None:
+        return None
+    plain = tuple(array.copy() for array in state[:3])
+    if goal < log_eps:
+        count, deeper = _in_pieces(descend, constraints, log_eps, goal, state)
+        done += count
+        if deeper is not None:
+            return done, PathState(state[0], state[1], state[2], deeper)
+    return done, PathState(plain[0], plain[1], plain[2], log_eps)
+
+
+def _in_pieces(
+    method: Callable[..., tuple[int, int, float]], constraints: Constraints, log_eps: float,
+    goal: float, state: tuple[Any, ...],
+) -> tuple[int, float | None]:  # fmt: skip
+    """(factorisations, log eps reached or None) of a primal-dual method; Ctrl-C is heard."""
+    code, done = LIMIT, 0
     piece = _factorisations_in_half_a_second(*constraints.A.shape)
-    while code == LIMIT and done < _STEPS_FROM_A_VERTEX:  # in pieces, for Ctrl-C
-        code, count, log_eps = approach(
+    while code == LIMIT and done < _STEPS_FROM_A_VERTEX:
+        code, count, log_eps = method(
             constraints.A, constraints.y, constraints.squares, log_eps, goal, piece, *state
         )
         done += count
-    return (done, PathState(state[0], state[1], state[2], log_eps)) if code == REACHED else None
+    return done, log_eps if code == REACHED else None
 
 
 def _from_minimizer(
@@ -181,24 +209,43 @@ def _from_minimizer(
 
 def _solve_target(
     constraints: Constraints, p: float, curve: Curve, k: int, L_low: float, limit: int,
-    state: PathState,
+    state: PathState, near: bool = False, kept: Kept | None = None,
 ) -> PathState:  # fmt: skip
-    """Fill row k of `curve`; returns the state there, for the next."""
+    """Fill row k of `curve`; returns the state there, for the next.
+
+    `near`: the state is that of a primal-dual method, close to the solution if it is at its L.
+    `kept`: a factor that targets hand on; None for one of their own to each.
+    """
     L = float(curve.L[k])
     if not _reaches_its_law(p, L):
         curve.codes[k] = NEAR_TWO
         return state
     goal = max(-L, _deepest(p))
-    code, count, state = follow_to(constraints, p, state, goal, limit)
+    if near and state.log_eps == goal == -L:
+        here = _copy(state)
+        polished, bound = _polish(constraints, p, here, L, L_low, L, _row(curve, k), True)
+        curve.work[k] += polished[2], polished[1]
+        if polished[0] == POLISHED:
+            _fill(constraints, curve, k, REACHED, polished, bound)
+            return here
+    code, count, state = follow_to(constraints, p, state, goal, limit, kept)
     here = _copy(state)
     if p == 2.0 and -L < DEEPEST:
         here = _beyond(constraints, here, L, limit)
-    polished, bound = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k))
+    polished, bound = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k), kept=kept)
+    _fill(constraints, curve, k, code, polished, bound)
+    curve.work[k] += count + polished[2], polished[1]
+    return here if code == REACHED and goal <= -L else state
+
+
+def _fill(
+    constraints: Constraints, curve: Curve, k: int, code: int,
+    polished: tuple[int, int, int, float], bound: float,
+) -> None:  # fmt: skip
+    """What is known of row k beside psi."""
     curve.log_unit[k], curve.bound[k] = polished[3], bound
     curve.residual[k] = residual_norm(constraints.A, constraints.y, curve.psi[k])
     curve.codes[k] = code, polished[0]
-    curve.work[k] += count + polished[2], polished[1]
-    return here if code == REACHED and goal <= -L else state
 
 
 def _copy(state: PathState) -> PathState:
@@ -206,8 +253,9 @@ def _copy(state: PathState) -> PathState:
 
 
 def follow_to(
-    constraints: Constraints, p: float, state: PathState, goal: float, limit: int
-) -> tuple[int, int, PathState]:
+    constraints: Constraints, p: float, state: PathState, goal: float, limit: int,
+    kept: Kept | None = None,
+) -> tuple[int, int, PathState]:  # fmt: skip
     """Follow the path to log eps = `goal`: (code, factorisations, state)."""
     log_eps = state.log_eps
     if goal > log_eps:  # above the start of the path the problem is nearly linear
@@ -219,6 +267,7 @@ def follow_to(
         code, count, log_eps = follow(
             constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
             log_eps, goal, min(piece, limit - done), state.columns, state.sgn, state.s,
+            no_factor(state.s.size) if kept is None or done > 0 else kept,
         )  # fmt: skip
         done += count
     return code, done, state._replace(log_eps=log_eps)
@@ -235,12 +284,17 @@ def _row(curve: Curve, k: int) -> Root:
 
 def _polish(
     constraints: Constraints, p: float, state: PathState, L: float, L_low: float,
-    L_level: float, root: Root,
+    L_level: float, root: Root, chosen: bool = False, kept: Kept | None = None,
 ) -> tuple[tuple[int, int, int, float], float]:  # fmt: skip
-    *rest, bound = polish(
-        constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
-        L, L_low, L_level, state.columns, state.sgn, state.s, root,
-    )  # fmt: skip
+    kept = no_factor(state.s.size) if kept is None else kept
+    while True:
+        *rest, bound = polish(
+            constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
+            L, L_low, L_level, chosen, state.columns, state.sgn, state.s, kept, root,
+        )  # fmt: skip
+        if rest[0] != OUTDATED:
+            break
+        kept.columns[0] = -1
     return (rest[0], rest[1], rest[2], rest[3]), bound
 
 

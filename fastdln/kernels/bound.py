@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit_inner
-from fastdln.kernels.linear import cholesky_solve
+from fastdln.kernels.linear import invert_factored
 
 __all__ = ["error_bound"]
 
@@ -21,15 +21,31 @@ _ULP = 2.0**-52
 
 
 @jit_inner
+def _absolute_dot(x, y):
+    """sum of |x_j y_j|, in eight partial sums."""
+    whole, rest = x.size - x.size % 8, 0.0
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for j in range(0, whole, 8):
+        s0 += abs(x[j] * y[j])
+        s1 += abs(x[j + 1] * y[j + 1])
+        s2 += abs(x[j + 2] * y[j + 2])
+        s3 += abs(x[j + 3] * y[j + 3])
+        s4 += abs(x[j + 4] * y[j + 4])
+        s5 += abs(x[j + 5] * y[j + 5])
+        s6 += abs(x[j + 6] * y[j + 6])
+        s7 += abs(x[j + 7] * y[j + 7])
+    for j in range(whole, x.size):
+        rest += abs(x[j] * y[j])
+    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) + rest
+
+
+@jit_inner
 def _row_errors(A, basis, apart, zero, far, unit, values, rest, evaluation, rhs):
     """rho, each row in its own unit: rounding of its terms, and what is left of it."""
-    m, N = A.shape
+    m = A.shape[0]
     v, rho = np.empty(m), np.empty(m)
     for i in range(m):
-        s = 0.0
-        for j in range(N):
-            s += abs(A[i, j] * rest[j])
-        v[i] = s
+        v[i] = _absolute_dot(A[i], rest)
     for i in range(m):
         s = 0.0
         for k in range(m):
@@ -51,15 +67,12 @@ def error_bound(
     m, N = A.shape
     evaluation = (3.0 if p_is_2 else 3.0 + 0.5 * b) * _ULP
     rho = _row_errors(A, basis, apart, zero, far, unit, values, rest, evaluation, rhs)
-    column, dtau = np.empty(m), np.zeros(m)
-    for k in range(m):  # |C S^-1 C| rho, a column of S^-1 at a time
-        for i in range(m):
-            column[i] = 0.0
-        column[k] = 1.0
-        cholesky_solve(S, column)
-        factor = rho[k] * scale[k] * weight[k]
-        for i in range(m):
-            dtau[i] += abs(column[i]) * factor
+    inverse, dtau = np.empty((m, m)), np.empty(m)
+    invert_factored(S, inverse)
+    for i in range(m):
+        rho[i] *= scale[i] * weight[i]
+    for i in range(m):  # |C S^-1 C| rho
+        dtau[i] = _absolute_dot(inverse[i], rho)
     worst = evaluation
     dual = np.zeros(m)
     for i in range(m):

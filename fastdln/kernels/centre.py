@@ -25,7 +25,7 @@ import numpy as np
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.linear import rmatvec
 from fastdln.kernels.path import FAILED, LIMIT, REACHED, newton_factor, solve
-from fastdln.kernels.state import Point, locate_dual, reselect
+from fastdln.kernels.state import Point, locate, locate_dual, reselect
 from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
 
 __all__ = ["centre", "open_vertex"]
@@ -182,7 +182,8 @@ def _take(b, side, dtau, correction):
 def centre(A, y, squares, b, sigma, limit, columns, sgn, s, point):
     """Bring the state, its halves and slacks to the solution at sigma, roughly.
 
-    Overwrites all of them; returns (code, factorisations). `polish` does the rest.
+    Overwrites all of them; returns (code, factorisations). In the end the basis is that of the
+    largest D: `polish` does the rest.
     """
     m, N = A.shape
     basis, apart = make_basis(A, y, columns), no_columns(m)
@@ -226,5 +227,7 @@ def centre(A, y, squares, b, sigma, limit, columns, sgn, s, point):
             if not 0.0 < s[i] < 1e300:
                 return FAILED, count
         if size < _DONE:
-            return REACHED, count
+            locate(A, False, b, sigma, basis, apart, sgn, s, point)
+            fine = reselect(A, squares, False, sigma, point, sgn, s, columns)
+            return REACHED if fine else FAILED, count
     return LIMIT, limit

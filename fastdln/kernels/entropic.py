@@ -27,7 +27,7 @@ from fastdln.kernels.linear import cholesky, cholesky_solve, matvec, rmatvec, we
 from fastdln.kernels.path import FAILED, LIMIT, REACHED
 from fastdln.kernels.state import reselect
 
-__all__ = ["approach"]
+__all__ = ["Half", "approach", "growth", "log_growth", "take"]
 
 _TRUST_RESIDUAL = 0.5  # second-order change of A psi allowed, relative to y
 _TRUST_LOG = 3.0  # and of the log of a coordinate above a tenth of the largest
@@ -36,7 +36,7 @@ _VISIBLE = 1e-9  # of the largest coordinate: smaller ones need not have settled
 _TINY = 1e-290
 
 
-class _Side(NamedTuple):
+class Half(NamedTuple):
     """One half of psi: N-vectors."""
 
     sign: float  # log P grows with sign * tau
@@ -46,13 +46,14 @@ class _Side(NamedTuple):
 
 
 @jit_inner
-def _growth(u):
+def growth(u):
     """P after a step over P: 1 + u where it grows, exp(u) where it shrinks."""
     return 1.0 + u if u > 0.0 else math.exp(u)
 
 
 @jit_inner
-def _log_growth(u):
+def log_growth(u):
+    """Its logarithm."""
     return math.log1p(u) if u > 0.0 else u
 
 
@@ -78,11 +79,11 @@ def _add_second_order(side, d, dtau_0, dtau_1, out):
     worst = 0.0
     for j in range(side.P.size):
         u = -side.w[j] - d + side.sign * (dtau_0[j] + d * dtau_1[j])
-        growth = _growth(u)
-        out[j] += side.sign * side.P[j] * (growth - 1.0 - u)
-        mismatch = _log_growth(u) - u
+        grown = growth(u)
+        out[j] += side.sign * side.P[j] * (grown - 1.0 - u)
+        mismatch = log_growth(u) - u
         side.fix[j] = min(max(mismatch, -2.0), 2.0)
-        weight = min(1.0, 10.0 * side.P[j] * growth / largest)
+        weight = min(1.0, 10.0 * side.P[j] * grown / largest)
         worst = max(worst, abs(mismatch) * weight)
     return worst
 
@@ -110,11 +111,11 @@ def _choose_step(A, y_size, reach, minus, plus, dtau_0, dtau_1, change, v):
 
 
 @jit_inner
-def _take(side, d, dtau_0, dtau_1, correction):
+def take(side, d, dtau_0, dtau_1, correction):
     """Take the step with its correction."""
     for j in range(side.P.size):
         u = -side.w[j] - d + side.sign * (dtau_0[j] + d * dtau_1[j] + correction[j]) - side.fix[j]
-        side.P[j] = max(side.P[j] * _growth(u), _TINY)
+        side.P[j] = max(side.P[j] * growth(u), _TINY)
 
 
 @jit_inner
@@ -164,8 +165,8 @@ def approach(A, y, squares, log_eps, target, limit, columns, sgn, s, point):
         for j in range(N):
             point.minus[j] = math.exp(log_eps + tau[j])
             point.plus[j] = math.exp(log_eps - tau[j])
-    minus = _Side(1.0, point.minus, np.empty(N), np.empty(N))
-    plus = _Side(-1.0, point.plus, np.empty(N), np.empty(N))
+    minus = Half(1.0, point.minus, np.empty(N), np.empty(N))
+    plus = Half(-1.0, point.plus, np.empty(N), np.empty(N))
     U, r, v, dual = np.empty((m, m)), np.empty(m), np.empty(m), np.empty(m)
     q, dtau_0, dtau_1, correction = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
     zero, y_size = np.zeros(m), 0.0
@@ -202,8 +203,8 @@ def approach(A, y, squares, log_eps, target, limit, columns, sgn, s, point):
         for j in range(N):
             q[j] -= point.minus[j] * minus.fix[j] - point.plus[j] * plus.fix[j]
         _solve(A, U, q, zero, v, dual, correction)
-        _take(minus, d, dtau_0, dtau_1, correction)
-        _take(plus, d, dtau_0, dtau_1, correction)
+        take(minus, d, dtau_0, dtau_1, correction)
+        take(plus, d, dtau_0, dtau_1, correction)
         for j in range(N):
             tau[j] += dtau_0[j] + d * dtau_1[j] + correction[j]
         log_eps = target if d == log_eps - target else log_eps - d

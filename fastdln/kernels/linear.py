@@ -10,14 +10,17 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
+from fastdln.kernels.descent_lanes import LANES, TILE, add_tile, four_dots
 from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
 __all__ = [
     "cholesky",
     "cholesky_solve",
     "copy_to",
+    "dot_four",
     "dot_rows",
     "invert",
+    "invert_factored",
     "matvec",
     "multiply",
     "rmatvec",
@@ -27,7 +30,6 @@ __all__ = [
 
 _BLOCK = 64  # columns of A taken at a time: the copy stays in cache; a multiple of 4
 _WIDTH = 16  # rows of tiles are whole numbers of vectors
-_LANES = 32  # independent sums: enough to hide the latency of an addition
 _FEW = 12  # up to this many rows dot products along them are faster
 
 
@@ -38,37 +40,46 @@ def copy_to(source, target):
         target[j] = source[j]
 
 
+@jit_inner
+def _add_up(lanes):
+    """The sum of 16 partial sums, halves onto halves; overwrites them."""
+    width = lanes.size // 2
+    while width > 0:
+        for k in range(width):
+            lanes[k] += lanes[k + width]
+        width //= 2
+    return lanes[0]
+
+
+@jit_inner
+def dot_four(X, i, x, acc, out):
+    """``out[r] = X[i + r] . x`` for r < 4; the last row again where X has no more."""
+    last, whole = X.shape[0] - 1, x.size - x.size % LANES
+    r1, r2, r3 = X[min(i + 1, last)], X[min(i + 2, last)], X[min(i + 3, last)]
+    four_dots(X[i], r1, r2, r3, x, acc, whole)
+    for r in range(4):
+        row, rest = X[min(i + r, last)], 0.0
+        for j in range(whole, x.size):
+            rest += row[j] * x[j]
+        out[r] = _add_up(acc[r]) + rest
+
+
 @jit
 def matvec(A, x, out):
-    """``out = A @ x``; 32 partial sums a row, so that the loop vectorises strictly."""
-    use_wide_vectors()
+    """``out = A @ x``, rows of A and x contiguous; 16 partial sums a row, four rows at a time."""
     m, N = A.shape
-    acc = np.zeros(_LANES)
-    whole = N - N % _LANES
-    if whole == 0:  # a small problem: no sums to combine
+    if N < LANES:  # a small problem: no sums to combine
         for i in range(m):
-            row, rest = A[i], 0.0
+            row, total = A[i], 0.0
             for j in range(N):
-                rest += row[j] * x[j]
-            out[i] = rest
+                total += row[j] * x[j]
+            out[i] = total
         return
-    for i in range(m):
-        row = A[i]
-        for k in range(_LANES):
-            acc[k] = 0.0
-        for j in range(0, whole, _LANES):
-            part, other = row[j : j + _LANES], x[j : j + _LANES]
-            for k in range(_LANES):
-                acc[k] += part[k] * other[k]
-        width = _LANES // 2
-        while width > 0:
-            for k in range(width):
-                acc[k] += acc[k + width]
-            width //= 2
-        rest = 0.0
-        for j in range(whole, N):
-            rest += row[j] * x[j]
-        out[i] = acc[0] + rest
+    acc, sums = np.empty((4, LANES)), np.empty(4)
+    for i in range(0, m, 4):
+        dot_four(A, i, x, acc, sums)
+        for r in range(min(4, m - i)):
+            out[i + r] = sums[r]
 
 
 @jit
@@ -141,12 +152,35 @@ def _add_tile(a, X, j, start, out, i):
         o3[k] = fma(a33, x3[k], fma(a32, x2[k], fma(a31, x1[k], fma(a30, x0[k], o3[k]))))
 
 
+@jit_inner
+def _take_columns(A, index, weights, block, weighted, padded):
+    """Rows j of `block` are the columns index[j] of A; in `weighted` they have their weights."""
+    m, size = A.shape[0], index.size
+    for i in range(0, m, TILE):  # a few rows at a time: neighbours share cache lines
+        if i + TILE <= m:
+            r0, r1, r2, r3 = A[i], A[i + 1], A[i + 2], A[i + 3]
+            r4, r5, r6, r7 = A[i + 4], A[i + 5], A[i + 6], A[i + 7]
+            for j in range(size):
+                column, to = index[j], block[j * padded + i : j * padded + i + TILE]
+                to[0], to[1], to[2], to[3] = r0[column], r1[column], r2[column], r3[column]
+                to[4], to[5], to[6], to[7] = r4[column], r5[column], r6[column], r7[column]
+        else:
+            for j in range(size):
+                for k in range(i, m):
+                    block[j * padded + k] = A[k, index[j]]
+    for j in range(size):
+        source, target = block[j * padded : (j + 1) * padded], weighted[j * padded :]
+        w = weights[index[j]]
+        for k in range(source.size):
+            target[k] = w * source[k]
+
+
 @jit
 def weighted_gram(A, d, out):
     """``out = A @ diag(d) @ A.T`` for ``d >= 0``.
 
-    Few rows: dot products along them. Else blocks of columns, transposed, so that four
-    of them at a time update four rows of the result, which stays in cache.
+    Few rows: dot products along them. Else blocks of columns, transposed, and tiles of the
+    result, which stay in registers. Columns of weight 0 are passed over.
     """
     m, N = A.shape
     if m <= _FEW:
@@ -160,26 +194,30 @@ def weighted_gram(A, d, out):
                 out[k, i] = s
         return
     padded = m + (-m) % _WIDTH  # zeros complete the last tile
-    block, total = np.zeros((_BLOCK, padded)), np.zeros((padded, padded))
-    w, a = np.zeros(_BLOCK), np.empty((4, 4))
-    for lo in range(0, N, _BLOCK):
-        size = min(_BLOCK, N - lo)
-        for first in range(0, m, 8):  # a few rows at a time: neighbours share cache lines
-            for j in range(size):
-                for k in range(first, min(first + 8, m)):
-                    block[j, k] = A[k, lo + j]
-        for j in range(_BLOCK):
-            w[j] = d[lo + j] if j < size else 0.0
-        for i in range(0, m, 4):
-            for j in range(0, size, 4):
-                for r in range(4):
-                    for c in range(4):
-                        a[r, c] = w[j + c] * block[j + c, i + r]
-                _add_tile(a, block, j, i - i % _WIDTH, total, i)
-    for i in range(m):
-        for k in range(i, m):
-            out[i, k] = total[i, k]
-            out[k, i] = total[i, k]
+    block, weighted = np.zeros(_BLOCK * padded), np.empty(_BLOCK * padded)
+    total = np.zeros(padded * padded)
+    index, count = np.empty(N, np.int64), 0
+    for j in range(N):
+        index[count] = j
+        count += d[j] != 0.0
+    for lo in range(0, count, _BLOCK):
+        part = index[lo : min(lo + _BLOCK, count)]
+        _take_columns(A, part, d, block, weighted, padded)
+        for k in range(0, padded, _WIDTH):
+            for i in range(0, k + _WIDTH, TILE):
+                add_tile(
+                    weighted, i, 1, padded, block, k, padded, total, i * padded + k, part.size
+                )  # fmt: skip
+    _unfold(total, padded, out)
+
+
+@jit_inner
+def _unfold(total, padded, out):
+    """A symmetric matrix from the upper triangle of a padded one."""
+    for i in range(out.shape[0]):
+        for k in range(i, out.shape[0]):
+            out[i, k] = total[i * padded + k]
+            out[k, i] = total[i * padded + k]
 
 
 @jit
@@ -214,26 +252,32 @@ def _add_row(factor, M, k, i):
 
 @jit
 def invert(M):
-    """M^-1 by Gauss-Jordan elimination with partial pivoting."""
+    """M^-1 by Gauss-Jordan elimination in place, with partial pivoting."""
     m = M.shape[0]
-    work, out = M.copy(), np.eye(m)
+    out, pivots = M.copy(), np.empty(m, np.int64)
     for k in range(m):
         pivot = k
         for i in range(k + 1, m):
-            if abs(work[i, k]) > abs(work[pivot, k]):
+            if abs(out[i, k]) > abs(out[pivot, k]):
                 pivot = i
+        pivots[k] = pivot
+        if pivot != k:
+            for j in range(m):
+                out[k, j], out[pivot, j] = out[pivot, j], out[k, j]
+        lead = out[k, k]
+        out[k, k] = 1.0
         for j in range(m):
-            work[k, j], work[pivot, j] = work[pivot, j], work[k, j]
-            out[k, j], out[pivot, j] = out[pivot, j], out[k, j]
-        lead = work[k, k]
-        for j in range(m):
-            work[k, j] /= lead
             out[k, j] /= lead
         for i in range(m):
-            factor = -work[i, k]
+            factor = -out[i, k]
             if i != k and factor != 0.0:
-                _add_row(factor, work, k, i)
+                out[i, k] = 0.0
                 _add_row(factor, out, k, i)
+    for k in range(m - 1, -1, -1):  # rows were exchanged: so are columns of the inverse
+        pivot = pivots[k]
+        if pivot != k:
+            for i in range(m):
+                out[i, k], out[i, pivot] = out[i, pivot], out[i, k]
     return out
 
 
@@ -269,3 +313,27 @@ def cholesky_solve(U, x):
         for j in range(k + 1, m):
             s -= U[k, j] * x[j]
         x[k] = s / U[k, k]
+
+
+@jit
+def invert_factored(U, out):
+    """``out = (U.T @ U)^-1 = Z.T @ Z`` with the lower triangle ``Z = U^-T``."""
+    m = U.shape[0]
+    padded = m + (-m) % _WIDTH
+    Z, total = np.zeros(padded * padded), np.zeros(padded * padded)
+    for k in range(m):
+        row = Z[k * padded : k * padded + k + 1]
+        row[k] = 1.0
+        for j in range(k):
+            earlier, t = Z[j * padded : j * padded + j + 1], U[j, k]
+            for i in range(earlier.size):
+                row[i] -= t * earlier[i]
+        for i in range(row.size):
+            row[i] /= U[k, k]
+    for k in range(0, padded, _WIDTH):
+        for i in range(0, k + _WIDTH, TILE):
+            add_tile(
+                Z, k * padded + i, 1, padded, Z, k * padded + k, padded, total, i * padded + k,
+                m - k,
+            )  # fmt: skip
+    _unfold(total, padded, out)

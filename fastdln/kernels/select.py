@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.linear import dot_rows
+from fastdln.kernels.descent_lanes import LANES
+from fastdln.kernels.linear import dot_four, dot_rows
 
 __all__ = ["select_basis"]
 
@@ -16,19 +17,33 @@ _WINDOW = 12  # candidates compared before one enters the basis
 
 
 @jit_inner
-def _reduce(pool, row, Q, first, count):
+def _project_out(pool, index, Q, first, count, acc, t):
+    """Subtract from pool[index] its projection on the orthonormal rows Q[first:count]."""
+    row, k = pool[index], first
+    while k + 4 <= count:
+        dot_four(Q, k, row, acc, t)
+        q0, q1, q2, q3 = Q[k], Q[k + 1], Q[k + 2], Q[k + 3]
+        t0, t1, t2, t3 = t[0], t[1], t[2], t[3]
+        for i in range(row.size):
+            row[i] -= (t0 * q0[i] + t1 * q1[i]) + (t2 * q2[i] + t3 * q3[i])
+        k += 4
+    while k < count:
+        q, s = Q[k], dot_rows(Q, k, pool, index)
+        for i in range(row.size):
+            row[i] -= s * q[i]
+        k += 1
+
+
+@jit_inner
+def _reduce(pool, row, Q, first, count, acc, t):
     """Subtract from pool[row] its projection on the orthonormal rows Q[first:count].
 
     Twice if need be ("twice is enough"); returns the square of what is left.
     """
-    m = pool.shape[1]
     before = dot_rows(pool, row, pool, row)
     after = before
     for _ in range(2):
-        for k in range(first, count):
-            t = dot_rows(Q, k, pool, row)
-            for i in range(m):
-                pool[row, i] -= t * Q[k, i]
+        _project_out(pool, row, Q, first, count, acc, t)
         after = dot_rows(pool, row, pool, row)
         if after > 0.01 * before:
             break
@@ -71,6 +86,7 @@ def select_basis(A, weight, squares, columns):
     pool = np.empty((_WINDOW, m))
     index = np.empty(_WINDOW, np.int64)
     distance = np.empty(_WINDOW)
+    acc, t = np.empty((4, LANES)), np.empty(4)
     filled, count = 0, 0
     while count < m:
         while filled < _WINDOW and left > 0:
@@ -80,7 +96,7 @@ def select_basis(A, weight, squares, columns):
             _sift(heap, key, 0, left)
             for i in range(m):
                 pool[filled, i] = A[i, j]
-            r = _reduce(pool, filled, Q, 0, count)
+            r = _reduce(pool, filled, Q, 0, count, acc, t)
             if r > _DEPENDENT * squares[j]:
                 index[filled] = j
                 distance[filled] = r
@@ -101,7 +117,7 @@ def select_basis(A, weight, squares, columns):
         index[best] = index[filled]
         kept = 0
         for k in range(filled):
-            r = _reduce(pool, k, Q, count - 1, count)
+            r = _reduce(pool, k, Q, count - 1, count, acc, t)
             if r > _DEPENDENT * squares[index[k]]:
                 for i in range(m):
                     pool[kept, i] = pool[k, i]

@@ -94,7 +94,7 @@ class Curve:
 
     version = "1"
     timeout = 300
-    params = (2.0, 2.5, 3.0, 4.0)
+    params = (2.5, 3.0, 4.0)
     param_names = ("p",)
 
     def track_factorisations(self, p: float) -> int:
@@ -102,7 +102,9 @@ class Curve:
         import fastdln
 
         problem = fastdln.datasets.gaussian(200, 2000, 30).problem
-        limit = fastdln.flow_limit(problem, p, log_alpha=log_alphas(p, np.linspace(0, -300, 300)))
+        limit = fastdln.flow_limit(
+            problem, p, log_alpha=log_alphas(p, np.linspace(0, -300, 300).tolist())
+        )
         return int(np.sum(limit.factorisations))
 
     track_factorisations.unit = "factorisations"  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ def test_points_of_a_curve_agree_with_single_limits_within_their_bounds(p, exact
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("p", [2.5, 3.0, 4.0])
+@pytest.mark.parametrize("p", [2.5])  # the worst of 2.5, 3, 4: see benchmarks/bench_limits.py
 def test_three_hundred_alphas_in_eighty_factorisations(p):
     problem, _ = fd.datasets.gaussian(200, 2000, 30)
     log_alpha = np.linspace(0.0, -300.0, 300) * (_LN10 / p)

@@ -89,6 +89,27 @@ class SingleTarget:
     track_factorisations.unit = "factorisations"  # type: ignore[attr-defined]
 
 
+class Curve:
+    """Three hundred alphas over three hundred decades, 200 x 2000 with 30 nonzeros, exactly."""
+
+    version = "1"
+    timeout = 300
+    params = (2.5, 3.0, 4.0)
+    param_names = ("p",)
+
+    def track_factorisations(self, p: float) -> int:
+        """Matrices of m x m factored in all."""
+        import fastdln
+
+        problem = fastdln.datasets.gaussian(200, 2000, 30).problem
+        limit = fastdln.flow_limit(
+            problem, p, log_alpha=log_alphas(p, np.linspace(0, -300, 300).tolist())
+        )
+        return int(np.sum(limit.factorisations))
+
+    track_factorisations.unit = "factorisations"  # type: ignore[attr-defined]
+
+
 class Accuracy:
     """Largest relative error per coordinate against the reference table, down to 1e-60.
 

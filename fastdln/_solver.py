@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fastdln._primal_dual import from_least_norm, from_minimizer
 from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
+from fastdln.kernels.kept import Kept, no_factor
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
-from fastdln.kernels.polish import POLISHED, Root, polish
+from fastdln.kernels.polish import OUTDATED, POLISHED, Root, polish
 from fastdln.problem import Constraints
 
 __all__ = [
@@ -34,6 +35,7 @@ NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
 _DEEP = -500.0  # log eps to which a primal-dual method goes at p = 2
+_FEW = 2  # alphas up to which each has factors of its own
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
 
 
@@ -120,9 +122,10 @@ def solve_curve(
         state, least = fresh, -fresh.log_eps - _LINEAR
         curve.L[:] = np.maximum(L_high, least)
     L_low = np.where(curve.L > 0.0, L_low, 0.0)  # eps > 1: its last digits play no part
+    kept = no_factor(m) if m * N >= _WORTH_A_PURSUIT and T > _FEW else None
     for k in range(T):
         near = warm is not None and k == 0
-        state = _solve_target(constraints, p, curve, k, L_low[k], limit, state, near)
+        state = _solve_target(constraints, p, curve, k, L_low[k], limit, state, near, kept)
         curve.state[:] = [state]
     shift = L_high - curve.L
     with np.errstate(under="ignore"):
@@ -149,11 +152,12 @@ def _warm_state(
 
 def _solve_target(
     constraints: Constraints, p: float, curve: Curve, k: int, L_low: float, limit: int,
-    state: PathState, near: bool = False,
+    state: PathState, near: bool = False, kept: Kept | None = None,
 ) -> PathState:  # fmt: skip
     """Fill row k of `curve`; returns the state there, for the next.
 
     `near`: the state is that of a primal-dual method, close to the solution if it is at its L.
+    `kept`: a factor that targets hand on; None for one of their own to each.
     """
     L = float(curve.L[k])
     if not _reaches_its_law(p, L):
@@ -167,11 +171,11 @@ def _solve_target(
         if polished[0] == POLISHED:
             _fill(constraints, curve, k, REACHED, polished, bound)
             return here
-    code, count, state = follow_to(constraints, p, state, goal, limit)
+    code, count, state = follow_to(constraints, p, state, goal, limit, kept)
     here = _copy(state)
     if p == 2.0 and -L < DEEPEST:
         here = _beyond(constraints, here, L, limit)
-    polished, bound = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k))
+    polished, bound = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k), kept=kept)
     _fill(constraints, curve, k, code, polished, bound)
     curve.work[k] += count + polished[2], polished[1]
     return here if code == REACHED and goal <= -L else state
@@ -192,8 +196,9 @@ def _copy(state: PathState) -> PathState:
 
 
 def follow_to(
-    constraints: Constraints, p: float, state: PathState, goal: float, limit: int
-) -> tuple[int, int, PathState]:
+    constraints: Constraints, p: float, state: PathState, goal: float, limit: int,
+    kept: Kept | None = None,
+) -> tuple[int, int, PathState]:  # fmt: skip
     """Follow the path to log eps = `goal`: (code, factorisations, state)."""
     log_eps = state.log_eps
     if goal > log_eps:  # above the start of the path the problem is nearly linear
@@ -205,6 +210,7 @@ def follow_to(
         code, count, log_eps = follow(
             constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
             log_eps, goal, min(piece, limit - done), state.columns, state.sgn, state.s,
+            no_factor(state.s.size) if kept is None or done > 0 else kept,
         )  # fmt: skip
         done += count
     return code, done, state._replace(log_eps=log_eps)
@@ -221,12 +227,17 @@ def _row(curve: Curve, k: int) -> Root:
 
 def _polish(
     constraints: Constraints, p: float, state: PathState, L: float, L_low: float,
-    L_level: float, root: Root, chosen: bool = False,
+    L_level: float, root: Root, chosen: bool = False, kept: Kept | None = None,
 ) -> tuple[tuple[int, int, int, float], float]:  # fmt: skip
-    *rest, bound = polish(
-        constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
-        L, L_low, L_level, chosen, state.columns, state.sgn, state.s, root,
-    )  # fmt: skip
+    kept = no_factor(state.s.size) if kept is None else kept
+    while True:
+        *rest, bound = polish(
+            constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
+            L, L_low, L_level, chosen, state.columns, state.sgn, state.s, kept, root,
+        )  # fmt: skip
+        if rest[0] != OUTDATED:
+            break
+        kept.columns[0] = -1
     return (rest[0], rest[1], rest[2], rest[3]), bound
 
 

@@ -72,12 +72,12 @@ def dot_four(X, i, x, acc, out):
 def matvec(A, x, out):
     """``out = A @ x``, rows of A and x contiguous; 16 partial sums a row, four rows at a time."""
     m, N = A.shape
-    if N < LANES:  # a small problem: no partial sums
+    if N < LANES:  # a small problem: no sums to combine
         for i in range(m):
-            row, rest = A[i], 0.0
+            row, total = A[i], 0.0
             for j in range(N):
-                rest += row[j] * x[j]
-            out[i] = rest
+                total += row[j] * x[j]
+            out[i] = total
         return
     acc, sums = np.empty((4, LANES)), np.empty(4)
     for i in range(0, m, 4):

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.ends import START_OK, residual_norm, start_state
+from fastdln.kernels.kept import no_factor
 from fastdln.kernels.linear import cholesky, squares_of, weighted_gram
 from fastdln.kernels.path import REACHED, follow
 from fastdln.kernels.polish import Root, polish
@@ -96,9 +97,14 @@ def _target(case, L, L_low, deepest, limit, state, log_eps, root):
         for i in range(s.size):
             sgn[i] = 1.0
             s[i] = -goal if p_is_2 else 1.0
-    path = follow(A, y, squares, p_is_2, b, log_eps, goal, limit, columns, sgn, s)
+    path = follow(
+        A, y, squares, p_is_2, b, log_eps, goal, limit, columns, sgn, s, no_factor(s.size)
+    )  # fmt: skip
     here = columns.copy(), sgn.copy(), s.copy()
-    last = polish(A, y, squares, p_is_2, b, L, L_low, -goal, here[0], here[1], here[2], root)
+    last = polish(
+        A, y, squares, p_is_2, b, L, L_low, -goal, False, here[0], here[1], here[2],
+        no_factor(s.size), root,
+    )  # fmt: skip
     return path, last, here if path[0] == REACHED and goal <= -L else state
 
 

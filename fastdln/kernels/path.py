@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
+from fastdln.kernels.kept import CLOSE, belongs, distance
 from fastdln.kernels.linear import (
     cholesky,
     cholesky_solve,
@@ -57,6 +58,7 @@ _TRUST = 1e-5  # largest relative remainder of a predicted slack
 _TINY = 1e-3  # a correction this small leaves the factored matrix good enough
 _ASTRAY = 1.0  # a first correction this large shows that a prediction failed
 _SHORT = 5.0  # a step of log eps so short that its prediction needs no check
+_DIGITS = 9.0  # of the series where a factor of another point is used
 _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 
 
@@ -187,10 +189,10 @@ def _trusted_step(p_is_2, b, tau, point, remaining, left):
 
 
 @jit_inner
-def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, size, point, tau, t_basis, halves):
+def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, sweeps, point, tau, t_basis, halves):
     """Taylor coefficients of tau, (K+1, N) and in the basis (K+1, m), from the factored S.
 
-    `size` is that of the correction since S was factored.
+    `sweeps` says how often to solve with it: for the first order, and for others.
     """
     e_minus, P_minus, e_plus, P_plus = halves
     m, N = A.shape
@@ -199,7 +201,6 @@ def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, size, point, tau, t_ba
     copy_to(point.minus, P_minus[0])
     copy_to(point.plus, P_plus[0])
     for k in range(1, tau.shape[0]):
-        sweeps = 1 if k > 1 and size < _TINY else 2
         open_order(k, p_is_2, b, -1.0, point.slack_minus, tau, e_minus, P_minus)
         open_order(k, p_is_2, b, 1.0, point.slack_plus, tau, e_plus, P_plus)
         for i in range(m):  # first guess: slacks in proportion to the level
@@ -207,7 +208,7 @@ def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, size, point, tau, t_ba
             t_basis[k, i] = t[i]
         for j in range(N):
             tau[k, j] = 0.0
-        for sweep in range(sweeps + 1):
+        for sweep in range(sweeps[0 if k == 1 else 1] + 1):
             if sweep > 0:  # S belongs to the point before its correction: refine
                 for j in range(N):
                     dtau[j] = P_plus[k, j] - P_minus[k, j]
@@ -269,11 +270,12 @@ def _take_step(p_is_2, order, x, left, t_basis, sgn, s):
 
 
 @jit
-def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s):
+def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, kept):
     """Go from `log_eps`, where (columns, sgn, s) is the state, down to `target`.
 
     Overwrites the state; returns (code, factorisations, log_eps reached). What is
     reached at `target` is a prediction, right to about 1e-5: `polish` does the rest.
+    The first step does with the factor `kept` where that is close.
     """
     m, N = A.shape
     tau, t_basis = np.empty((_ORDER + 1, N)), np.empty((_ORDER + 1, m))
@@ -288,15 +290,20 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s):
     basis, apart = make_basis(A, y, columns), no_columns(m)
     saved_columns, saved_sgn, saved_s = columns.copy(), sgn.copy(), s.copy()
     saved, aim = np.inf, target  # log eps of the last state that was corrected; next aim
-    fresh, count = False, 0
+    fresh, count, old = False, 0, belongs(kept, columns)
     while count < limit:
         level = level_of(p_is_2, b, log_eps)
         apart = locate(A, p_is_2, b, level, basis, apart, sgn, s, point)
         for i in range(m):
             scale[i] = 1.0 / math.sqrt(point.D[columns[i]])
         far = np.zeros(apart.columns.size, np.bool_)
-        definite, worst = newton_factor(A, basis, apart, point.D, scale, one, far, work, S)
-        count += 1
+        definite, worst, apart_from = True, 0.0, np.inf
+        if old:
+            apart_from = distance(A, basis, apart, point.D, scale, one, far, work, kept)
+        old = apart_from < CLOSE
+        if not old:
+            definite, worst = newton_factor(A, basis, apart, point.D, scale, one, far, work, S)
+            count += 1
         if not definite or worst > _SPREAD:
             if fresh and not definite:
                 return FAILED, count, log_eps
@@ -306,7 +313,8 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s):
                 basis, apart, fresh = make_basis(A, y, columns), no_columns(m), True
                 continue
         fresh = False
-        size = _correct(A, p_is_2, b, level, basis, apart, S, scale, sgn, s, point)
+        used = kept.S if old else S
+        size = _correct(A, p_is_2, b, level, basis, apart, used, scale, sgn, s, point)
         if not size < _ASTRAY and saved < np.inf:  # the series missed a bend: half as far
             aim = 0.5 * (saved + log_eps)
             log_eps, saved = saved, np.inf
@@ -316,25 +324,32 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s):
         if not size < 1e300:
             return FAILED, count, log_eps
         if size > 0.1:
+            old = False
             continue
         if log_eps == target:
             return REACHED, count, log_eps
-        _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, size, point, tau, t_basis, halves)
+        sweeps = (2, 1 if size < _TINY else 2)
+        if old:
+            more = 2 + int(_DIGITS / -math.log10(max(apart_from, 1e-9)))
+            sweeps, old = (more, more), False
+        _expand(
+            A, p_is_2, b, basis, apart, used, scale, sgn, s, sweeps, point, tau, t_basis, halves
+        )  # fmt: skip
         saved = log_eps
         _copy_state(columns, sgn, s, saved_columns, saved_sgn, saved_s)
         remaining, left = log_eps - aim, 0.0
         if not p_is_2:
             left = math.exp(-remaining / b)
             remaining = -math.expm1(-remaining / b)
-        order, x, kept = _trusted_step(p_is_2, b, tau, point, remaining, left)
+        order, x, fraction = _trusted_step(p_is_2, b, tau, point, remaining, left)
         if not x > 0.0:
             return FAILED, count, log_eps
-        _take_step(p_is_2, order, x, kept, t_basis, sgn, s)
-        if x >= remaining and kept <= left:
+        _take_step(p_is_2, order, x, fraction, t_basis, sgn, s)
+        if x >= remaining and fraction <= left:
             log_eps = aim
             if aim == target and saved - target < _SHORT:
                 return REACHED, count, target
         else:
-            log_eps += -x if p_is_2 else b * math.log(kept)
+            log_eps += -x if p_is_2 else b * math.log(fraction)
         aim = target
     return LIMIT, count, log_eps

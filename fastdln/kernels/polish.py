@@ -21,6 +21,7 @@ from fastdln._jit import jit, jit_inner
 from fastdln.kernels.bound import error_bound
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.extended import dd_add, dd_mul_double, two_sum
+from fastdln.kernels.kept import CLOSE, belongs, distance, keep
 from fastdln.kernels.linear import cholesky_solve
 from fastdln.kernels.magnitude import magnitude_2, magnitude_near, magnitude_p
 from fastdln.kernels.path import newton_factor
@@ -34,13 +35,14 @@ from fastdln.kernels.tableau import (
     zero_rows,
 )
 
-__all__ = ["POLISHED", "ROUGH", "Root", "polish"]
+__all__ = ["OUTDATED", "POLISHED", "ROUGH", "Root", "polish"]
 
-POLISHED, ROUGH = 0, 1
+POLISHED, ROUGH, OUTDATED = 0, 1, 2
 
 _ULP = 2.0**-52
 _ITERATIONS = 30
 _DEEP = 500.0  # from this L on, what vanishes with eps is carried in a unit of its own
+_MARGIN = 10.0  # how much a factor of another point adds to the bound, over its distance
 _UNIT_FLOOR = 1e-200  # coupling below this plays no part in the Newton matrix
 
 
@@ -186,18 +188,20 @@ def _fill_apart(p_is_2, b, sigma, L, log_unit, apart, far, sgn, s, tau, values, 
 
 
 @jit
-def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, s, root):
+def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept, root):
     """Bring the state to the root at ``log(1/eps) = L_hi + L_lo`` and fill `root`.
 
     `L_level` is the L at which sigma is formed (p > 2): it may stop where psi no longer
     depends on sigma, for sigma would underflow. The basis is chosen anew first, unless it
-    was `chosen` by the D of a point this near.
+    was `chosen` by the D of a point this near. A factor `kept` of this very basis is used if it
+    is close; if not, nothing is done (OUTDATED). `kept` then holds the last factor.
     Returns (code, iterations, factorisations, log_unit, bound on the relative error).
     """
     m, N = A.shape
     sigma = L_hi if p_is_2 else math.exp(-L_level / b)
+    old, away = belongs(kept, columns), 0.0
     basis, apart = _choose(
-        A, y, squares, p_is_2, b, sigma, chosen, columns, sgn, s, new_point(N)
+        A, y, squares, p_is_2, b, sigma, chosen or old, columns, sgn, s, new_point(N)
     )  # fmt: skip
     far = vanishing_columns(p_is_2, apart)
     marked, zero = mark(N, basis, apart), zero_rows(basis, apart, far)
@@ -205,7 +209,7 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
     l_hi, l_lo, rhs = np.empty(m), np.empty(m), np.empty(m)
     scale, unit, weight = np.empty(m), np.empty(m), np.empty(m)
     tau_hi, tau_lo, values = np.empty(N), np.empty(N), np.empty(N)
-    rest, D, S = np.empty(N), np.empty(N), np.empty((m, m))
+    rest, D, S = np.empty(N), np.empty(N), kept.S
     noise = max(1e-10, 0.0 if p_is_2 else 16.0 * b * _ULP)
     last, factorisations, stale, log_unit = np.inf, 0, True, 0.0
     for iteration in range(_ITERATIONS):
@@ -234,10 +238,18 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
             scale[i] = 1.0 / math.sqrt(D[columns[i]])
             unit[i] = 1.0 if zero[i] else root_unit
             weight[i] = root_unit / unit[i]
+        if old:
+            away = distance(A, basis, apart, D, scale, unit, far, rest, kept)
+            if not away < CLOSE:
+                return OUTDATED, 0, 0, log_unit, np.inf
+            old, stale = False, False
         if stale:
+            away = 0.0
+            keep(kept, columns)
             definite, _ = newton_factor(A, basis, apart, D, scale, unit, far, rest, S)
             factorisations, stale = factorisations + 1, False
             if not definite:
+                kept.columns[0] = -1
                 return ROUGH, iteration, factorisations, log_unit, np.inf
         residual = rhs.copy()
         size = _take_step(p_is_2, b, S, scale, weight, t_hi, rhs, sgn, s, s_lo)
@@ -251,6 +263,7 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
                 A, p_is_2, b, basis, apart, zero, far, math.exp(log_unit), weight, S, scale,
                 values, rest, D, residual,
             )  # fmt: skip
+            bound *= 1.0 + _MARGIN * away
             return POLISHED, iteration + 1, factorisations, log_unit, bound
         stale = size > 0.1 * last
         last = size

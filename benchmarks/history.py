@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import gate
+from . import gate, glance
 
 KINDS = {
     "Accuracy and work": ("track_",),
@@ -38,7 +38,7 @@ def page(folder: Path | None = None) -> str:
         for release in gate.releases()
         if (entries := gate.results_of(release["commit"], folder))
     ]
-    parts = [_HEAD, *_environment(releases)]
+    parts = [_HEAD, *_environment(releases), *glance.section(releases)]
     everything = [entry for _, entries in releases for entry in entries]
     names = sorted({name for entry in everything for name in entry["results"]})
     for title, prefixes in KINDS.items():

@@ -21,6 +21,7 @@ __all__ = [
     "check_times",
     "check_tolerance",
     "real_array",
+    "whole",
 ]
 
 Array = NDArray[np.float64]
@@ -98,10 +99,17 @@ def check_scale(alpha: Any, log_alpha: Any, p: float) -> tuple[Array, Array]:
     return high, (wide - high).astype(np.float64)
 
 
+def whole(value: Any) -> int:
+    """An integer; also one that is written as a float, as in 1e12. TypeError for others."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return int(value)
+    return operator.index(value)
+
+
 def check_count(name: str, value: Any, least: int) -> int:
     """An integer of at least `least`."""
     try:
-        count = operator.index(value)
+        count = whole(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {_shown(value)}") from None
     if count < least:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastdln._check import check_count, check_depth
+from fastdln._check import check_count, check_depth, whole
 from fastdln._descent_run import Run, carry_out
 from fastdln.descent_path import DescentPath
 from fastdln.problem import Problem, check_problem
@@ -207,7 +206,7 @@ def _check_steps(n_steps: Any) -> float:
     if isinstance(n_steps, float) and n_steps == math.inf:
         return n_steps
     try:
-        last = operator.index(n_steps)
+        last = whole(n_steps)
     except TypeError:
         raise TypeError(f"n_steps must be an integer or inf, got {n_steps!r}") from None
     if not 0 <= last <= _LAST:

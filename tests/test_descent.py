@@ -322,6 +322,14 @@ def test_bad_input_is_named(error, match, changes):
         fd.gradient_descent(fd.datasets.line(), **(GOOD | changes))
 
 
+def test_a_count_may_be_written_as_a_float():
+    line = fd.datasets.line()
+    one, two = (fd.gradient_descent(line, **(GOOD | {"n_steps": n})) for n in (1e2, 100))
+    np.testing.assert_array_equal(one.steps, two.steps)
+    np.testing.assert_array_equal(one.psi, two.psi)
+    assert one.steps.dtype == two.steps.dtype
+
+
 def test_a_start_from_elsewhere_is_refused():
     line, plane = fd.datasets.line(), fd.datasets.plane()
     path = fd.gradient_descent(line, **GOOD)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import gate, history, plant_losses, release
+from benchmarks import gate, glance, history, plant_losses, release
 
 
 class Group:
@@ -179,6 +179,25 @@ def test_history_has_a_table_for_each_benchmark(monkeypatch, tmp_path):
         "| all | 1.5 |",
     ):
         assert line in lines
+
+
+def test_a_glance_names_what_got_worse():
+    before = {("a", "1"): 1.0, ("b", "1"): 2.0, ("c", "1"): 0.0, ("d", "1"): 4.0, ("e", "1"): 1.0}
+    after = {("a", "1"): 1.0, ("b", "1"): 4.0, ("c", "1"): 1.0, ("d", "1"): 1.0, ("e", "2"): 9.0}
+    change = glance.compare(before, after, 1.5)
+    assert change.same == 1
+    assert change.gained == {"d": 0.25}
+    assert change.lost == {"b": 2.0, "c": float("inf")}
+    assert change.median == 1.5
+
+
+def test_the_head_of_the_history_compares_each_release_with_the_one_before():
+    slower = record_entry()
+    slower["results"]["bench_limits.PublishedFigure.time_all"][0] = [0.0168]
+    lines = list(glance.section([("9.8.7", [record_entry()]), ("9.8.8", [slower])]))
+    assert "| 9.8.8 | 9.8.7 | time (factor 1.5) | 0 | 0 | 1 | 2 |" in lines
+    assert "- 9.8.8: `bench_limits.PublishedFigure.time_all, threads 2`, 2 times" in lines
+    assert list(glance.section([("9.8.7", [record_entry()])])) == []
 
 
 def test_history_has_every_recorded_release(root):

@@ -38,14 +38,20 @@ def test_log1p_dd():
             assert relative(elementary.log1p_dd(float(x), 0.0), want) < 2.0**-64
 
 
-def test_short_logs_of_the_fast_form():
+def test_exponents_of_the_fast_form():
+    points = [*RNG.uniform(0, 1, 200), *10 ** RNG.uniform(-30, 0, 100)]
     with mpmath.workdps(60):
-        for a in [*RNG.uniform(0, 1, 200), *10 ** RNG.uniform(-30, 0, 100)]:
-            x = mpmath.mpf(float(a))
-            got = coordinate_fast.log_slack_small(float(a))
-            assert relative(got, mpmath.log1p(-x)) < 2.0**-58
-            got = (coordinate_fast.log_1_plus(float(a)), 0.0)  # one double
-            assert relative(got, mpmath.log1p(x)) < 2.5 * 2.0**-53
+        for p in (2.0203, 2.7, 11.0, 1000.0):
+            e = coordinate_fast.exponents(p)
+            b = mpmath.mpf(p) / (mpmath.mpf(p) - 2)
+            for a in points:
+                x = mpmath.mpf(float(a))
+                got = coordinate_fast.growth(float(a), e)
+                assert relative(got, -b * mpmath.log1p(-x) / mpmath.ln2) < 2.0**-57
+                got = coordinate_fast.decline(float(a), float(a) * 1e-17, e)
+                want = b * mpmath.log1p(x + mpmath.mpf(float(a) * 1e-17)) / mpmath.ln2
+                weight = min(1.0, float(mpmath.mpf(2) ** -want) * 2)  # in h
+                assert weight * relative(got, want) < 2.0**-51
 
 
 def test_exp_parts():

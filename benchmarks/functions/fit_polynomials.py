@@ -96,9 +96,13 @@ def main() -> None:
     near = lambda q: q + 0.001  # noqa: E731
     show("LOG_FAST  atanh tail from f^3", tail3, near, 0, 0.02945, 7)
     show("LOG_SHORT  atanh tail from f^3", tail3, near, 0, 0.02945, 2)
-    show("EXP_FAST", exp_tail, lambda r: r * r + half**2 / 50, -half, half, 9)
-    low, high = mp.sqrt(0.5) - 1, mp.sqrt(2) - 1
-    show("RECIPROCAL  1/(2 + x)", lambda x: 1 / (2 + x), lambda x: 2 + x, low, high, 3)
+    ln2 = mp.log(2)
+    exp2_tail = _guard(
+        lambda r: ln2**2 / 2 + r * ln2**3 / 6, lambda r: (mp.mpf(2) ** r - 1 - r * ln2) / r**2
+    )
+    show("EXP2  (2^r - 1 - r ln 2)/r^2", exp2_tail, lambda r: r * r + one / 200, -0.5001, 0.5001, 9)
+    log2_rough = lambda q: _atanh_tail(q, 0) / ln2  # noqa: E731
+    show("LOG2_ROUGH  2 atanh(f)/(f ln 2)", log2_rough, lambda q: one, 0, 0.02945, 2)
 
 
 if __name__ == "__main__":

@@ -94,25 +94,25 @@ def edge_even(y: float, t: float) -> float:
 @jit_inline
 def h_cubic(t: float) -> float:
     """``h_3``."""
-    return edge_odd(h_3(t)[0], t)
+    return edge_odd(h_3(inside(t))[0], t)
 
 
 @jit_inline
 def h_quartic(t: float) -> float:
     """``h_4``."""
-    return edge_odd(h_4(t)[0], t)
+    return edge_odd(h_4(inside(t))[0], t)
 
 
 @jit_inline
 def h_five_halves(t: float) -> float:
     """``h_2.5``."""
-    return edge_odd(h_5_halves(t)[0], t)
+    return edge_odd(h_5_halves(inside(t))[0], t)
 
 
 @jit_inline
 def h_sextic(t: float) -> float:
     """``h_6``."""
-    return edge_odd(h_6(t)[0], t)
+    return edge_odd(h_6(inside(t))[0], t)
 
 
 @jit_inline
@@ -145,8 +145,7 @@ def h_general(t: float, p: float) -> float:
 @jit_inline
 def h_moderate(t: float, p: float) -> float:
     """`h_general` for ``b <= FAST_BELOW``, in fewer steps."""
-    b, bl = exponent_b(p)
-    return edge_odd(h_fast(inside(t), b, bl), t)
+    return edge_odd(h_fast(inside(t), p), t)
 
 
 @jit_inline

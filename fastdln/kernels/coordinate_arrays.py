@@ -16,12 +16,11 @@ from fastdln._jit import jit, jit_inline, jit_inner
 from fastdln.kernels import coordinate as one
 from fastdln.kernels.coordinate_closed import h_2_small, h_3, h_4, h_5_halves, h_6
 from fastdln.kernels.coordinate_fast import (
-    SMALL,
-    decay,
+    ONE_BITS,
+    decline,
+    difference,
+    exponents,
     growth,
-    h_fast_end,
-    log_1_plus,
-    log_slack_small,
 )
 from fastdln.kernels.coordinate_inverse_algebraic import (
     LINEAR,
@@ -33,17 +32,17 @@ from fastdln.kernels.coordinate_inverse_algebraic import (
     start_4,
 )
 from fastdln.kernels.coordinate_inverse_fast import (
+    TINY,
     argument_2,
-    exp_rough,
     finish,
     finish_slack,
-    guess_first,
-    guess_last,
-    log1p_rough,
+    guess_constants,
+    guess_u,
+    inverse_constants,
+    inverse_step,
+    is_usual,
     log1p_sum,
-    log_mixed,
-    refine,
-    usual,
+    slack_parts,
 )
 from fastdln.kernels.coordinate_loops import (
     LARGEST,
@@ -55,8 +54,7 @@ from fastdln.kernels.coordinate_loops import (
     instance,
     mark,
 )
-from fastdln.kernels.coordinate_power import exponent_b
-from fastdln.kernels.elementary import pow2, with_sign
+from fastdln.kernels.elementary import with_sign
 from fastdln.kernels.intrinsics import (
     float_to_bits,
     use_wide_vectors,
@@ -64,9 +62,10 @@ from fastdln.kernels.intrinsics import (
 
 BLOCK = 512  # elements between two loops of one function: they stay in the nearest cache
 ROW = BLOCK + 24  # rows 4096 bytes apart would seem to overlap to the processor
-ONE_BITS = 0x3FF0000000000000
 LINEAR_BITS = int(np.float64(LINEAR).view(np.int64))
-SMALL_BITS = 0x336F000000000000  # below it `one.h_moderate` may take another form
+USUAL_BITS = int(np.float64(TINY).view(np.int64))
+LOW = 1e-55  # below this value `one.h_moderate` may take another form
+LOW_BITS = int(np.float64(LOW).view(np.int64))
 
 
 @jit_inline
@@ -197,22 +196,20 @@ def inside_fast(x: Array, p: float, out: Array) -> int:
     """`h_fast` for x neither small nor outside; negative where there is another, or overflow."""
     use_wide_vectors()
     seen = 0
-    b, bl = exponent_b(p)
-    n, nl, d, c, g = np.empty((5, ROW))
+    e = exponents(p)
+    u, ul, v, vl = np.empty((4, ROW))
     for begin in range(0, out.size, BLOCK):
         t, y = x[begin : begin + BLOCK], out[begin : begin + BLOCK]
         for i in range(y.size):
-            n[i], nl[i] = log_slack_small(abs(t[i]))
+            u[i], ul[i] = growth(abs(t[i]), e)
         for i in range(y.size):
-            d[i] = log_1_plus(abs(t[i]))
+            v[i], vl[i] = decline(abs(t[i]), 0.0, e)
         for i in range(y.size):
-            k, g[i] = growth(n[i], nl[i], b, bl)
-            c[i] = pow2(k - 2)
-            bits = float_to_bits(t[i]) & MAGNITUDE
-            seen |= (1022 - k) | (bits - SMALL_BITS) | (ONE_BITS - 1 - bits)
-        for i in range(y.size):
-            v = h_fast_end(n[i], nl[i], d[i], c[i], g[i], b, bl)
-            y[i] = with_sign(v, t[i])
+            h = difference(u[i], ul[i], v[i], vl[i])
+            y[i] = with_sign(h, t[i])
+            size = float_to_bits(h)
+            outside = ONE_BITS - 1 - (float_to_bits(t[i]) & MAGNITUDE)
+            seen |= (size - LOW_BITS) | (LARGEST - size) | outside
     return seen
 
 
@@ -224,10 +221,10 @@ def h_fast(x: Array, p: float, out: Array) -> int:
         return seen
     seen = 0
     for i in range(out.size):
-        a, y = abs(x[i]), out[i]
+        a, y = abs(x[i]), abs(out[i])
         if a == 0.0:
             out[i] = x[i]
-        elif not (a >= SMALL and a < 1.0 and abs(y) < 8e307):
+        elif not (y >= LOW and a < 1.0 and y < 8e307):
             y = one.h_moderate(x[i], p)
             out[i] = y
             seen |= mark(y)
@@ -251,80 +248,75 @@ def h_inverse_hyperbolic(x: Array, p: float, out: Array) -> int:
     return seen
 
 
-@jit_inline
-def inverse_guess(x: Array, p: float, work: Array) -> None:
-    """a, ``1 - a`` in the first two rows of work, before the last step; the others are used."""
-    use_wide_vectors()
-    b, ib = p / (p - 2.0), (p - 2.0) / p
-    a, n, e, v, u, w = work
-    for i in range(x.size):
-        e[i], u[i] = guess_first(usual(x[i]), ib)
-    for i in range(x.size):
-        n[i], a[i] = exp_rough(u[i])
-    for i in range(x.size):
-        w[i] = -b * log1p_rough(-a[i])
-    for i in range(x.size):
-        v[i] = exp_rough(w[i])[1]
-    for i in range(x.size):
-        a[i], n[i] = guess_last(usual(x[i]), e[i], n[i], a[i], v[i], ib)
+close: Any = None  # free names of the pattern below
+end: Any = None
 
 
 @jit_inline
-def inverse_parts(size: int, p: float, work: Array, more: Array) -> None:
-    """h at the guess: what `refine` needs, in the last four rows of work."""
-    use_wide_vectors()
-    b, bl = exponent_b(p)
-    a, n, c, g, q, ql = work
-    u, ul = more
-    for i in range(size):
-        u[i], ul[i] = log_mixed(a[i], n[i])
-    for i in range(size):
-        q[i] = log_1_plus(a[i])
-    for i in range(size):
-        k, g[i] = growth(u[i], ul[i], b, bl)
-        c[i] = pow2(2 - k)
-    for i in range(size):
-        q[i], ql[i] = decay(u[i], ul[i], q[i], b, bl)
+def close_inverse(a: float, al: float, n: float, nl: float, step: float, x: float) -> float:
+    """The inverse from ``a + al``, its slack and the last step."""
+    return with_sign(a + (al + step), x)
 
 
-@jit
-def h_inverse_fast(x: Array, p: float, out: Array) -> int:
-    """The inverse of h, p from 2.0203 to 1000."""
+@jit_inline
+def close_slack(a: float, al: float, n: float, nl: float, step: float, x: float) -> float:
+    """Its slack."""
+    return n + (nl - step)
+
+
+@jit_inline
+def end_inverse(x: float, p: float) -> float:
+    """The inverse where it is linear or at infinity."""
+    return finish(x, p, 1.0)
+
+
+@jit_inline
+def end_slack(x: float, p: float) -> float:
+    """Its slack there."""
+    return finish_slack(x, 1.0)
+
+
+def _inverse_fast(x: Array, p: float, out: Array) -> int:
+    """The inverse or its slack, p from 2.0203 to 1000; edges in a second pass."""
     use_wide_vectors()
     seen = 0
-    b, ib = p / (p - 2.0), (p - 2.0) / p
-    work, more = np.empty((6, ROW)), np.empty((2, ROW))
-    a, n, c, g, q, ql = work
+    e, g = exponents(p), guess_constants(p)
+    ib, ih, il = inverse_constants(p)
+    u, a, al, n, nl, v, vl = np.empty((7, ROW))
     for begin in range(0, out.size, BLOCK):
         part, y = x[begin : begin + BLOCK], out[begin : begin + BLOCK]
-        inverse_guess(part, p, work)
-        inverse_parts(part.size, p, work, more)
         for i in range(y.size):
-            t = refine(usual(part[i]), a[i], n[i], c[i], g[i], q[i], ql[i], b, ib)[0]
-            t = finish(part[i], p, t)
-            y[i] = t
-            seen |= mark(t)
+            u[i] = guess_u(abs(part[i]), g)
+        for i in range(y.size):
+            a[i], al[i], n[i], nl[i] = slack_parts(u[i], ih, il)
+        for i in range(y.size):
+            v[i], vl[i] = decline(a[i], al[i], e)
+        for i in range(y.size):
+            step = inverse_step(abs(part[i]), u[i], a[i], n[i], v[i], vl[i], ib)
+            y[i] = close(a[i], al[i], n[i], nl[i], step, part[i])
+            bits = float_to_bits(part[i]) & MAGNITUDE
+            seen |= (bits - USUAL_BITS) | (LARGEST - bits)
+    return edges(x, p, out) if seen < 0 else seen
+
+
+def _edges_of_fast(x: Array, p: float, out: Array) -> int:
+    """The function where it is linear or at infinity; negative if there is a NaN."""
+    seen = 0
+    for i in range(out.size):
+        if not is_usual(x[i]):
+            out[i] = end(x[i], p)
+            seen |= mark(out[i])
     return seen
 
 
-@jit
-def h_inverse_slack_fast(x: Array, p: float, out: Array) -> int:
-    """The inverse's slack, p from 2.0203 to 1000."""
-    use_wide_vectors()
-    seen = 0
-    b, ib = p / (p - 2.0), (p - 2.0) / p
-    work, more = np.empty((6, ROW)), np.empty((2, ROW))
-    a, n, c, g, q, ql = work
-    for begin in range(0, out.size, BLOCK):
-        part, y = x[begin : begin + BLOCK], out[begin : begin + BLOCK]
-        inverse_guess(part, p, work)
-        inverse_parts(part.size, p, work, more)
-        for i in range(y.size):
-            s = refine(usual(part[i]), a[i], n[i], c[i], g[i], q[i], ql[i], b, ib)[1]
-            s = finish_slack(part[i], s)
-            y[i] = s
-            seen |= mark(s)
-    return seen
+def inverse_in_blocks(name: str, close: Any, end: Any) -> Any:
+    """The loop over the steps of `inverse_pair_fast`."""
+    edges = jit_inner(instance(_edges_of_fast, "edges_" + name, end=end))
+    return jit(instance(_inverse_fast, name, close=close, edges=edges))
+
+
+h_inverse_fast = inverse_in_blocks("h_inverse_fast", close_inverse, end_inverse)
+h_inverse_slack_fast = inverse_in_blocks("h_inverse_slack_fast", close_slack, end_slack)
 
 
 @jit

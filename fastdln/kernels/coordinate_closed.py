@@ -8,6 +8,8 @@ d; the others take ``a = |t| < 1`` (p = 2: ``a <= 1500``).
 
 from __future__ import annotations
 
+import math
+
 from fastdln._jit import jit_inline
 from fastdln.kernels.elementary import (
     LN2_HI,
@@ -16,7 +18,7 @@ from fastdln.kernels.elementary import (
     SHIFT,
     SHIFT_BITS,
     reciprocal,
-    reciprocal_root,
+    sinh_cosh_bends,
     sinh_cosh_parts,
 )
 from fastdln.kernels.extended import dd_mul, fast_two_sum, two_product, two_sum
@@ -77,7 +79,7 @@ def ratio(n: float, nl: float, c: float, cl: float) -> float:
 
 @jit_inline
 def ratio_by(r: float, n: float, nl: float, c: float, cl: float) -> float:
-    """`ratio` from a first value of ``1 / c``, whose error enters by its square."""
+    """`ratio` from a value of ``1 / c``, whose error enters by its square."""
     q = n * r
     return fma(-r, fma(q, cl, fma(q, c, -n)) - nl, q)
 
@@ -116,7 +118,7 @@ def h_5_halves(t: float) -> tuple[float, float]:
     vl = fma(-10.0, w, fma(f, f, u - v) + fma(10.0, f, 5.0 - u))
     n = 2.0 * t
     m = n * v
-    return ratio(m, fma(n, vl, fma(n, v, -m)), c, cl), d
+    return ratio_by(1.0 / c, m, fma(n, vl, fma(n, v, -m)), c, cl), d
 
 
 @jit_inline
@@ -130,24 +132,26 @@ def cube_parts(d: float, dl: float) -> tuple[float, float]:
 
 @jit_inline
 def h_6(t: float) -> tuple[float, float]:
-    """``2 t (2 + w) / (v w d)``, ``w = sqrt d``, ``v = sqrt(2 + 2 w)``; and d."""
+    """``2 t (2 + w) / (v w d)``, ``w = sqrt d``, ``v = sqrt(2 + 2 w)``; and d.
+
+    ``r = 1 / (v w d)``, so that 1/w is r v d and 1/v is r w d: one division for three.
+    """
     d, dl, _, _ = distance(t)
-    rw = reciprocal_root(d)
-    w = d * rw
-    wl = (fma(-w, w, d) + dl) * (0.5 * rw)
+    w = math.sqrt(d)
     s = fma(2.0, w, 2.0)
-    rv = reciprocal_root(s)
-    v = s * rv
-    vl = (fma(-v, v, s) + fma(2.0, wl, fma(2.0, w, 2.0 - s))) * (0.5 * rv)
+    v = math.sqrt(s)
     m = w * d
-    ml = fma(w, dl, fma(wl, d, fma(w, d, -m)))
     c = m * v
+    r = 1.0 / c
+    wl = (fma(-w, w, d) + dl) * (0.5 * (r * (v * d)))
+    vl = (fma(-v, v, s) + fma(2.0, wl, fma(2.0, w, 2.0 - s))) * (0.5 * (r * m))
+    ml = fma(w, dl, fma(wl, d, fma(w, d, -m)))
     cl = fma(m, vl, fma(ml, v, fma(m, v, -c)))
     n, e = fast_two_sum(2.0, w)
     a = 2.0 * t
     g = a * n
     gl = fma(a, e + wl, fma(a, n, -g))
-    return ratio_by((rw * rw) * (rw * rv), g, gl, c, cl), d
+    return ratio_by(r, g, gl, c, cl), d
 
 
 @jit_inline
@@ -225,15 +229,7 @@ def h_2_small(a: float) -> tuple[float, int]:
     up = bits_to_float((k << 52) + ONE_BITS)
     down = bits_to_float(ONE_BITS - (k << 52))
     z = r * r
-    s = fma(2.510828217789579e-08, z, 2.7557246562850607e-06)
-    s = fma(s, z, 0.00019841269883545023)
-    s = fma(s, z, 0.008333333333322784)
-    s = fma(s, z, 0.16666666666666674)
-    c = fma(2.0923750422997697e-09, z, 2.7557244354926973e-07)
-    c = fma(c, z, 2.4801587359817503e-05)
-    c = fma(c, z, 0.0013888888888866284)
-    c = fma(c, z, 0.041666666666666706)
-    c = fma(c, z, 0.5)
+    s, c = sinh_cosh_bends(z)
     even = up - down
     odd = up + down
     y = fma(odd, r, even)

@@ -1,17 +1,18 @@
 """h_p^-1 where h_p is rational, p = 3 and 4: one step of fourth order, its residual exact.
 
 With b = 3, 2, ``d = 1 - t**2``: ``F(t) = x d**3 - 2 t (3 + t**2)`` and ``x d**2 - 4 t`` are 0. The
-first guess (`coordinate_inverse_fast.guess_first`) gives ``n = 1 - t`` to 1.4e-3, a polynomial
-in it to 2e-5; small t are a series in x (``benchmarks/functions/fit_inverse.py``). Of t
-below 1/2, else of n, 26 bits are kept, so that d is exact in two doubles. Then
-``t + y (1 - c2 y + (2 c2**2 - c3) y**2)``, ``y = -F/F'``, ``c2 = F''/(2 F')``,
-``c3 = F'''/(6 F')``.
+first guess, ``n**-b - 1 = (x + sqrt(x**2 + nu**2) - nu) / 2``, nu = 2b/(b + 1), gives
+``n = 1 - t`` to 1.4e-3, a polynomial in it to 2e-5; small t are a series in x
+(``benchmarks/functions/fit_inverse.py``). Of t below 1/2, else of n, 26 bits are kept, so that d
+is exact in two doubles. Then ``t + y (1 - c2 y + (2 c2**2 - c3) y**2)``, ``y = -F/F'``,
+``c2 = F''/(2 F')``, ``c3 = F'''/(6 F')``.
 """
 
 from __future__ import annotations
 
+import math
+
 from fastdln._jit import jit_inline
-from fastdln.kernels.elementary import reciprocal, reciprocal_root
 from fastdln.kernels.intrinsics import bits_to_float, float_to_bits, fma
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
 
 LINEAR = 1e-60  # below it h^-1 is linear
 TOP = 1e60  # from here on h^-1 rounds to 1
-ROOT_BITS = 0x5FE6E00000000000
 THIRD = 0x55555555  # of 2**32
 CUBE_ROOT_HALF = 0x553EF0FF  # upper half of the bits
 KEEP = -0x8000000  # the mask of 26 bits
@@ -37,24 +37,13 @@ KEEP = -0x8000000  # the mask of 26 bits
 @jit_inline
 def grown_4(x: float) -> float:
     """``E = n**-2``, nu = 4/3."""
-    c = fma(x, x, 1.7777777777777777)
-    return guess_grown(x, c, 1.0 / 3)
+    return fma(0.5, x + math.sqrt(fma(x, x, 1.7777777777777777)), 1.0 / 3)
 
 
 @jit_inline
 def grown_3(x: float) -> float:
     """``E = n**-3``, nu = 3/2."""
-    c = fma(x, x, 2.25)
-    return guess_grown(x, c, 0.25)
-
-
-@jit_inline
-def guess_grown(x: float, c: float, one: float) -> float:
-    """``(x + sqrt c) / 2 + one``, the root to 6e-5."""
-    r = bits_to_float(ROOT_BITS - (float_to_bits(c) >> 1))
-    e = fma(-c * r, r, 1.0)
-    r = fma(r, e * fma(0.375, e, 0.5), r)
-    return fma(0.5, fma(c, r, x), one)
+    return fma(0.5, x + math.sqrt(fma(x, x, 2.25)), 0.25)
 
 
 @jit_inline
@@ -90,16 +79,9 @@ def step(y: float, c2: float, c3: float) -> float:
 
 
 @jit_inline
-def sharp_reciprocal(c: float) -> float:
-    """``1 / c`` to the last place or so."""
-    r = reciprocal(c)
-    return fma(r, fma(-c, r, 1.0), r)
-
-
-@jit_inline
 def slack_4(x: float) -> float:
     """``1 - h_4^-1(x)`` to 2e-5."""
-    n = reciprocal_root(grown_4(x if x < TOP else TOP))
+    n = 1.0 / math.sqrt(grown_4(x if x < TOP else TOP))
     q = fma(n, -0.02143115682385277, 0.008022591372343816)
     q = fma(q, n, 0.08738998796201422)
     q = fma(q, n, -0.11479893230005853)
@@ -129,7 +111,7 @@ def start_4(x: float, n: float) -> tuple[float, float, float, float, float]:
     s = fma(z, -0.002625110486954654, 0.0087094530040885)
     s = fma(z, fma(z, s, -0.031246215117261104), 0.24999997161873724)
     t, tl, d, dl = shorten(n, x * s, x < 0.4)
-    return t, tl, d, dl, sharp_reciprocal(fma(x * d, t, 1.0))
+    return t, tl, d, dl, 1.0 / fma(x * d, t, 1.0)
 
 
 @jit_inline
@@ -140,7 +122,7 @@ def start_3(x: float, n: float) -> tuple[float, float, float, float, float]:
     s = fma(z, -0.0006877083909194523, 0.0032966184910246587)
     s = fma(z, fma(z, s, -0.015422325452903823), 0.1666664979920138)
     t, tl, d, dl = shorten(n, x * s, x < 0.6)
-    return t, tl, d, dl, sharp_reciprocal(fma(x * d * d, t, fma(t, t, 1.0)))
+    return t, tl, d, dl, 1.0 / fma(x * d * d, t, fma(t, t, 1.0))
 
 
 @jit_inline

@@ -22,16 +22,15 @@ __all__ = [
     "one_minus_exp",
     "pow2",
     "reciprocal",
-    "reciprocal_root",
     "round_to_int",
     "scale2",
+    "sinh_cosh_bends",
     "sinh_cosh_parts",
     "with_sign",
 ]
 
 SIGN = -9223372036854775808
 RECIPROCAL_BITS = 0x7FDE600000000000
-ROOT_BITS = 0x5FE6E00000000000
 SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 SHIFT = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer
 SHIFT_BITS = 0x4338000000000000
@@ -72,19 +71,6 @@ def reciprocal(c: float) -> float:
     r = fma(r, fma(e, e, e), r)
     e = fma(-c, r, 1.0)
     return fma(r, fma(e, e, e), r)
-
-
-@jit_inline
-def reciprocal_root(c: float) -> float:
-    """``c**-0.5`` to 4e-12 for ``2**-1020 < c < 2**1021``.
-
-    ``1 - c r**2`` is at most 0.071 at first; each step leaves 5/16 of its third power.
-    """
-    r = bits_to_float(ROOT_BITS - (float_to_bits(c) >> 1))
-    e = fma(-c * r, r, 1.0)
-    r = fma(r, e * fma(0.375, e, 0.5), r)
-    e = fma(-c * r, r, 1.0)
-    return fma(r, e * fma(0.375, e, 0.5), r)
 
 
 @jit_inline
@@ -144,10 +130,8 @@ def one_minus_exp(hi: float, lo: float) -> tuple[float, float]:
 
 
 @jit_inline
-def sinh_cosh_parts(t: float) -> tuple[int, float, float, float]:
-    """``|t| = k ln 2 + (r + e)``: k, r, ``sinh - r`` and ``cosh - 1`` of the remainder."""
-    k, r, e = reduce_exp(t, 0.0)
-    z = r * r
+def sinh_cosh_bends(z: float) -> tuple[float, float]:
+    """``(sinh r - r) / r**3`` and ``(cosh r - 1) / r**2``, ``z = r**2``, ``|r| <= 0.3467``."""
     s = fma(2.510828217789579e-08, z, 2.7557246562850607e-06)
     s = fma(s, z, 0.00019841269883545023)
     s = fma(s, z, 0.008333333333322784)
@@ -157,6 +141,15 @@ def sinh_cosh_parts(t: float) -> tuple[int, float, float, float]:
     c = fma(c, z, 0.0013888888888866284)
     c = fma(c, z, 0.041666666666666706)
     c = fma(c, z, 0.5)
+    return s, c
+
+
+@jit_inline
+def sinh_cosh_parts(t: float) -> tuple[int, float, float, float]:
+    """``|t| = k ln 2 + (r + e)``: k, r, ``sinh - r`` and ``cosh - 1`` of the remainder."""
+    k, r, e = reduce_exp(t, 0.0)
+    z = r * r
+    s, c = sinh_cosh_bends(z)
     return k, r, fma(s * z, r, e), fma(c, z, r * e)
 
 

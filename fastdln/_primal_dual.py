@@ -92,8 +92,10 @@ class _State:
         definite, spread = factor(basis, apart, self.point.D, self.scale, self.gram, self.S)
         return definite, definite and not spread > _SPREAD
 
-    def start(self, log_eps: float) -> Start:
-        """A copy of the state, at log eps."""
+    def start(self, log_eps: float) -> Start | None:
+        """A copy of the state, at log eps; None where rounding has spoilt it."""
+        if not np.all(np.isfinite(self.s)):
+            return None
         return Start(self.count, self.columns.copy(), self.sgn.copy(), self.s.copy(), log_eps)
 
 

@@ -171,6 +171,7 @@ def _solve_target(
         if polished[0] == POLISHED:
             _fill(constraints, curve, k, REACHED, polished, bound)
             return here
+        state = fresh_state(constraints, p) or state
     code, count, state = follow_to(constraints, p, state, goal, limit, kept)
     here = _copy(state)
     if p == 2.0 and -L < DEEPEST:

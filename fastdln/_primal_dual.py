@@ -38,6 +38,7 @@ _PLAIN = -23.0  # log eps to which A D A^T itself is good enough (p = 2)
 _DONE = 0.1  # size of a step, about that of log psi, from which `polish` takes over (p > 2)
 _DONE_LOG = 1.0  # mismatch of a log (p = 2)
 _DONE_PLAIN, _DONE_DEEP = 1e-3, 0.1  # of a row: over y, or over the D of its basis coordinate
+_ASTRAY = 1e3  # mismatch of a log from which steps in a basis do not come back
 _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 _PIECE = 4e7  # multiplications in A D A^T worth a piece of their own
 _MOST_PIECES = 8
@@ -145,7 +146,7 @@ def _descend(state: _State, log_eps: float, target: float) -> Start | None:
             place = (state.columns, state.sgn, state.s, point)
             fine = choose_below(A, state.squares, log_eps, *place)
             return state.start(log_eps) if fine else None
-        if not (worst < 1e300 and left < 1e300):
+        if not (worst < _ASTRAY and left < 1e300):
             return None
         definite, fits = state.factor(basis, apart)
         if not (fits or fresh):

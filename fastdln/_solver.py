@@ -34,7 +34,7 @@ _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
-_DEEP = -500.0  # log eps to which a primal-dual method goes at p = 2
+_DEEP = -231.0  # log eps to which a primal-dual method goes at p = 2: further down it often fails
 _FEW = 2  # alphas up to which each has factors of its own
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
 
@@ -124,8 +124,8 @@ def solve_curve(
     L_low = np.where(curve.L > 0.0, L_low, 0.0)  # eps > 1: its last digits play no part
     kept = no_factor(m) if m * N >= _WORTH_A_PURSUIT and T > _FEW else None
     for k in range(T):
-        near = warm is not None and k == 0
-        state = _solve_target(constraints, p, curve, k, L_low[k], limit, state, near, kept)
+        first = warm is not None and k == 0
+        state = _solve_target(constraints, p, curve, k, L_low[k], limit, state, first, kept)
         curve.state[:] = [state]
     shift = L_high - curve.L
     with np.errstate(under="ignore"):
@@ -152,11 +152,11 @@ def _warm_state(
 
 def _solve_target(
     constraints: Constraints, p: float, curve: Curve, k: int, L_low: float, limit: int,
-    state: PathState, near: bool = False, kept: Kept | None = None,
+    state: PathState, warm: bool = False, kept: Kept | None = None,
 ) -> PathState:  # fmt: skip
     """Fill row k of `curve`; returns the state there, for the next.
 
-    `near`: the state is that of a primal-dual method, close to the solution if it is at its L.
+    `warm`: the state is that of a primal-dual method, close to the solution if it is at its L.
     `kept`: a factor that targets hand on; None for one of their own to each.
     """
     L = float(curve.L[k])
@@ -164,7 +164,7 @@ def _solve_target(
         curve.codes[k] = NEAR_TWO
         return state
     goal = max(-L, _deepest(p))
-    if near and state.log_eps == goal == -L:
+    if warm and state.log_eps == goal == -L:
         here = _copy(state)
         polished, bound = _polish(constraints, p, here, L, L_low, L, _row(curve, k), True)
         curve.work[k] += polished[2], polished[1]
@@ -173,6 +173,10 @@ def _solve_target(
             return here
         state = fresh_state(constraints, p) or state
     code, count, state = follow_to(constraints, p, state, goal, limit, kept)
+    if code == FAILED and warm:
+        curve.work[k, 0] += count
+        state = fresh_state(constraints, p) or state
+        code, count, state = follow_to(constraints, p, state, goal, limit, kept)
     here = _copy(state)
     if p == 2.0 and -L < DEEPEST:
         here = _beyond(constraints, here, L, limit)

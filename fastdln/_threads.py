@@ -110,15 +110,24 @@ def run_all(
     if thread_count() == 1 or len(items) < 2:
         return [work(item) for item in items]
     pool, futures = _pool(thread_count()), list[Future[Any]]()
+
+    def hand_out() -> None:
+        for item in items:
+            futures.append(pool.submit(work, item))
+
+    # by a thread of the pool: an interrupt within `submit` would leave its lock held for ever
+    handing_out: Future[None] | None = None
     try:
-        while len(futures) < len(items):
-            futures.append(pool.submit(work, items[len(futures)]))
-        while wait(futures, timeout=0.2).not_done:  # a wait without end may not be interrupted
+        handing_out = pool.submit(hand_out)
+        while wait([handing_out], timeout=0.2).not_done:  # one without end may hear nothing
+            pass
+        while wait(futures, timeout=0.2).not_done:
             pass
     except KeyboardInterrupt:
         stop()
-        while len(futures) < len(items):
-            futures.append(pool.submit(work, items[len(futures)]))
+        if handing_out is None:
+            raise
+        handing_out.result()
     return [future.result() for future in futures]
 
 

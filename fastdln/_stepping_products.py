@@ -97,6 +97,6 @@ class ProductStepper:
         piece = self._piece(k)
         now, state = self._at[1], self._states[k]
         g = piece.rmatvec(self._residual)[np.newaxis]
-        work = np.empty((3, g.shape[1]))
-        flag = int(update(state[now], state[1 - now], g, self._p, self._rate, work, False))
+        work, n = np.empty((2, g.shape[1])), g.shape[1]
+        flag = int(update(state[now], state[1 - now], g, self._p, self._rate, work, False, 0, n))
         return flag, piece.matvec(state[1 - now, 2])

@@ -289,7 +289,7 @@ def test_wide_dense_problems_in_pieces_and_along_the_path(monkeypatch, p):
     A, y = generator.standard_normal((5, 3000)), generator.standard_normal(5)
     log_alpha = np.log(1e-9) / p
     path = fd.flow_limit(fd.Problem(A, y), p, log_alpha=log_alpha)
-    monkeypatch.setattr("fastdln.limit._WIDE", 1000)
+    monkeypatch.setattr("fastdln.limit._WIDE", 100)
     pieces = fd.flow_limit(fd.Problem(A, y), p, log_alpha=log_alpha)
     assert pieces.status is Status.CONVERGED
     assert pieces.psi.tobytes() != path.psi.tobytes()

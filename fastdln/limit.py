@@ -209,7 +209,7 @@ def _limit(
 
 def _is_wide(problem: Problem, targets: Targets) -> bool:
     """Whether most columns matter through sums alone, and there is no path to share."""
-    return problem.N >= _WIDE * problem.m and targets.high.size <= _SINGLE
+    return _WIDE * problem.m <= problem.N and targets.high.size <= _SINGLE
 
 
 def _in_pieces(

@@ -8,8 +8,6 @@ d; the others take ``a = |t| < 1`` (p = 2: ``a <= 1500``).
 
 from __future__ import annotations
 
-import math
-
 from fastdln._jit import jit_inline
 from fastdln.kernels.elementary import (
     LN2_HI,
@@ -22,7 +20,7 @@ from fastdln.kernels.elementary import (
     sinh_cosh_parts,
 )
 from fastdln.kernels.extended import dd_mul, fast_two_sum, two_product, two_sum
-from fastdln.kernels.intrinsics import bits_to_float, float_to_bits, fma
+from fastdln.kernels.intrinsics import bits_to_float, float_to_bits, fma, inverse, root
 
 INF = float("inf")
 ONE_BITS = 0x3FF0000000000000
@@ -118,7 +116,7 @@ def h_5_halves(t: float) -> tuple[float, float]:
     vl = fma(-10.0, w, fma(f, f, u - v) + fma(10.0, f, 5.0 - u))
     n = 2.0 * t
     m = n * v
-    return ratio_by(1.0 / c, m, fma(n, vl, fma(n, v, -m)), c, cl), d
+    return ratio_by(inverse(c), m, fma(n, vl, fma(n, v, -m)), c, cl), d
 
 
 @jit_inline
@@ -137,12 +135,12 @@ def h_6(t: float) -> tuple[float, float]:
     ``r = 1 / (v w d)``, so that 1/w is r v d and 1/v is r w d: one division for three.
     """
     d, dl, _, _ = distance(t)
-    w = math.sqrt(d)
+    w = root(d)
     s = fma(2.0, w, 2.0)
-    v = math.sqrt(s)
+    v = root(s)
     m = w * d
     c = m * v
-    r = 1.0 / c
+    r = inverse(c)
     wl = (fma(-w, w, d) + dl) * (0.5 * (r * (v * d)))
     vl = (fma(-v, v, s) + fma(2.0, wl, fma(2.0, w, 2.0 - s))) * (0.5 * (r * m))
     ml = fma(w, dl, fma(wl, d, fma(w, d, -m)))

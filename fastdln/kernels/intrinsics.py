@@ -8,6 +8,7 @@ but where it underflows or ``a b`` nearly overflows. FASTDLN_FMA=0 in the enviro
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from fractions import Fraction
@@ -29,6 +30,8 @@ __all__ = [
     "float_to_bits",
     "fma",
     "hidden",
+    "inverse",
+    "root",
     "stay_apart",
     "use_wide_vectors",
 ]
@@ -186,6 +189,14 @@ if JIT_DISABLED:
     def fetch(array: Any, i: int) -> None:
         """Nothing to do without compilation."""
 
+    def inverse(x: float) -> float:
+        """``1 / x``, infinite at 0 as in compiled code."""
+        return 1.0 / x if x != 0.0 else math.copysign(math.inf, x)
+
+    def root(x: float) -> float:
+        """The square root, NaN below 0 as in compiled code."""
+        return math.sqrt(x) if not x < 0.0 else math.nan
+
     def float_to_bits(x: float) -> int:
         """The 64 bits of x as a signed integer."""
         return int(struct.unpack("<q", struct.pack("<d", x))[0])
@@ -195,6 +206,16 @@ if JIT_DISABLED:
         return float(struct.unpack("<d", struct.pack("<Q", n % 2**64))[0])
 
 else:
+
+    @jit_inline
+    def inverse(x: float) -> float:
+        """``1 / x`` by the processor's division."""
+        return 1.0 / x
+
+    @jit_inline
+    def root(x: float) -> float:
+        """The square root by the processor."""
+        return math.sqrt(x)
 
     @jit_inline
     def float_to_bits(x: float) -> int:

@@ -16,6 +16,7 @@ from fastdln._solver import (
     _exponent,
     _factorisations_in_half_a_second,
     _reaches_its_law,
+    settle_zeros,
 )
 from fastdln.kernels.many import Answers, solve_many, surely_plain
 from fastdln.kernels.path import DEEPEST, FAILED
@@ -58,8 +59,11 @@ def curves_of(
     )  # fmt: skip
     with np.errstate(under="ignore"):
         out.dual[:] *= np.exp(L_high - out.L)[:, :, np.newaxis]
-    rows = iter(range(Y.shape[0]))
-    return [_curve(out, next(rows)) if good else None for good in plain.tolist()]
+    curves = [_curve(out, k) for k in range(Y.shape[0])]
+    for k in np.flatnonzero(out.unresolved.any(axis=(1, 2))).tolist():
+        settle_zeros(A[k if A.shape[0] > 1 else 0], Y[k], p, curves[k])
+    rows = iter(curves)
+    return [next(rows) if good else None for good in plain.tolist()]
 
 
 def _room(B: int, T: int, m: int, N: int) -> Answers:
@@ -70,7 +74,8 @@ def _room(B: int, T: int, m: int, N: int) -> Answers:
         log_abs=log_abs,
         slack=slack,
         dual=np.full((B, T, m), np.nan),
-        measures=np.full((B, T, 3), (0.0, np.nan, np.inf)),
+        unresolved=np.zeros((B, T, N), bool),
+        measures=np.full((B, T, 5), (0.0, np.nan, np.inf, np.inf, np.inf)),
         codes=np.full((B, T, 2), FAILED),
         work=np.zeros((B, T, 2), np.int64),
         columns=np.empty((B, m), np.int64),
@@ -85,6 +90,6 @@ def _curve(out: Answers, k: int) -> Curve:
     state = [PathState(out.columns[k], out.sgn[k], out.s[k], log_eps)] if log_eps == log_eps else []
     measures = out.measures[k]
     return Curve(
-        out.L[k], out.psi[k], out.log_abs[k], out.slack[k], out.dual[k],
-        measures[:, 0], measures[:, 1], measures[:, 2], out.codes[k], out.work[k], state,
+        out.L[k], out.psi[k], out.log_abs[k], out.slack[k], out.dual[k], out.unresolved[k],
+        measures[:, 0], measures[:, 1], measures[:, 2:], out.codes[k], out.work[k], state,
     )  # fmt: skip

@@ -36,6 +36,7 @@ __all__ = ["MOST_ROWS", "follow_pieces"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Bound = tuple[float, float]  # relative and absolute
 
 MOST_ROWS = 2048
 
@@ -46,6 +47,8 @@ _WIDE = 30.0  # the same, close to the solution
 _CLOSE = 0.1  # size of a correction there
 _NOISE = 1e-10  # size from which one that does not shrink is rounding
 _SETTLED = 1e-7  # size of a correction after which the matrix is not made anew
+_FINE = 2.0**-100  # of products in double-double
+_NO_BOUND = math.inf, math.inf
 _RESOLVED = 1e-8  # least slack outside the basis for which tau alone is vouched for
 
 
@@ -156,8 +159,8 @@ class _Reducer:
         S[np.diag_indices(m)] += 1.0
         return (S, scale, worst) if math.isfinite(worst) and cholesky(S) else None
 
-    def solve(self, limit: int) -> tuple[int, int, float]:
-        """Newton's method: (code, corrections, error bound)."""
+    def solve(self, limit: int) -> tuple[int, int, Bound]:
+        """Newton's method: (code, corrections, error bounds)."""
         last, refreshed, fresh = math.inf, False, False
         factored: tuple[Array, Array, float] | None = None
         for count in range(1, limit + 1):
@@ -165,12 +168,12 @@ class _Reducer:
             rows, gram = self.read(again)
             factored = self.newton(gram) if again else factored
             if factored is None:
-                return STALLED, count, math.inf
+                return STALLED, count, _NO_BOUND
             S, scale, worst = factored
             if worst > (_WIDE if last < _CLOSE else _SPREAD) and not (fresh or refreshed):
                 fresh, refreshed, last = True, last < _CLOSE, math.inf
                 if not self.reselect():
-                    return STALLED, count, math.inf
+                    return STALLED, count, _NO_BOUND
                 continue
             fresh = False
             step = rows * scale
@@ -183,13 +186,13 @@ class _Reducer:
                 found = self.look(dual)
                 size, move = self.size(step, found)
             if not math.isfinite(move):
-                return STALLED, count, math.inf
+                return STALLED, count, _NO_BOUND
             if size < 2.0 * _ULP or (size < _NOISE and size > 0.25 * last):
                 return SOLVED, count, self.bound(S, scale, rows, found.sums)
             damp = self.longest_move / move if move > self.longest_move else 1.0
             shift_slacks(self.s_hi, self.s_lo, self.sgn * step * damp)
             last = size
-        return LIMITED, limit, math.inf
+        return LIMITED, limit, _NO_BOUND
 
     @property
     def longest_move(self) -> float:
@@ -223,23 +226,27 @@ class _Reducer:
         self.s_lo = s_lo
         return True
 
-    def bound(self, S: Array, scale: Array, rows: Array, sums: Array) -> float:
+    def bound(self, S: Array, scale: Array, rows: Array, sums: Array) -> Bound:
         """As `kernels.bound`: rounding in the rows, carried through to every coordinate."""
         basis = self.basis
         evaluation = (3.0 if self.p_is_2 else 3.0 + 0.5 * self.b) * _ULP
         if not self.p_is_2 and self.apart < _RESOLVED:
-            return math.inf
+            return _NO_BOUND
         rho = np.abs(basis.inverse) @ sums + np.abs(self.psi_B)
         rho = evaluation * rho + np.abs(rows)
         inverse = np.eye(rows.size)
         for column in inverse:
             cholesky_solve(S, column)
         dtau = scale * (np.abs(inverse) @ (scale * rho))
-        dual = np.abs(basis.inverse).T @ dtau
-        own = np.abs(self.psi_B)
-        first = np.max(dtau * self.D_B / np.where(own > 0.0, own, np.inf))
-        others = self.parts.each(work.worst, dual, basis.columns)
-        return evaluation + max(float(first), *others)
+        dual = np.abs(basis.inverse).T @ dtau + _FINE * np.abs(self.dual_hi)
+        own, moved = np.abs(self.psi_B), dtau * self.D_B
+        relative = np.divide(moved, own, out=np.full_like(own, math.inf), where=own > 0.0)
+        sizes = [(np.max(relative), np.max(moved), np.max(own))]
+        sizes += self.parts.each(work.worst, dual, basis.columns)
+        largest = np.max(sizes, axis=0).tolist()
+        first = evaluation + largest[0]
+        first = first / (1.0 - first) if first < 1.0 else math.inf  # relative to the true psi
+        return first, evaluation * largest[2] + largest[1]
 
     def begin(self, working: WorkingSet) -> bool:
         """Set the state near the solution; False if no basis is found."""
@@ -300,9 +307,9 @@ class _Reducer:
 def follow_pieces(
     matrix: Matrix, y: Array, p: float, L_high: Array, L_low: Array, limit: int, dense: DenseLimit
 ) -> tuple[list[Answer], Array]:
-    """Limits at each L, and bounds on their relative errors."""
+    """Limits at each L, and bounds on their relative and absolute errors."""
     working = WorkingSet(matrix, y, p, dense)
-    answers, bounds = [], np.full(L_high.size, math.inf)
+    answers, bounds = [], np.full((L_high.size, 2), math.inf)
     for k, (high, low) in enumerate(zip(L_high.tolist(), L_low.tolist(), strict=True)):
         reducer = _Reducer(matrix, y, p, high, low)
         code, count = STALLED, 0

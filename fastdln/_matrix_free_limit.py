@@ -28,7 +28,7 @@ def limit_by_products(
     scale = 2.0 ** float(np.frexp(np.max(np.abs(y)))[1])
     log_scale, T = float(np.log(scale)), targets.high.size
     high, low = targets.shifted(log_scale)
-    scaled, bounds = y / scale, np.full(T, np.inf)
+    scaled, bounds = y / scale, np.full((T, 2), np.inf)
     if matrix.has_gram and m <= MOST_ROWS:
         answers, bounds = follow_pieces(matrix, scaled, p, high, low, limit, dense)
     else:
@@ -47,7 +47,7 @@ def limit_by_products(
 
     statuses = np.empty(T, dtype=object)
     for k, answer in enumerate(answers):
-        statuses[k] = Status.CONVERGED if np.isfinite(bounds[k]) else _STATUSES[answer.code]
+        statuses[k] = Status.CONVERGED if np.isfinite(bounds[k, 1]) else _STATUSES[answer.code]
     shape = (N,) if targets.scalar else (T, N)
     return FlowLimit(
         psi=of("psi", factor=scale),
@@ -56,7 +56,8 @@ def limit_by_products(
         slack=of("slack", shift=-log_scale if p == 2.0 else 0.0),
         log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
         residual=targets.plain(np.array([a.residual for a in answers]) * scale),
-        error_bound=targets.plain(bounds),
+        error_bound=targets.plain(bounds[:, 0]),
+        absolute_bound=targets.plain(bounds[:, 1] * scale),
         iterations=targets.plain(np.array([a.corrections for a in answers])),
         factorisations=targets.plain(np.array([a.systems for a in answers])),
         status=targets.plain(statuses),

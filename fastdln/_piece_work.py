@@ -113,11 +113,17 @@ def look(piece: Any, part: Part, dual: Array, columns: Indices, p_is_2: bool, sc
     return Look(float(np.max(step)), float(np.max(move)), sums)
 
 
-def worst(piece: Any, part: Part, dual: Array, columns: Indices) -> float:
-    """Largest relative change of psi outside the basis for any dual of these sizes."""
+def worst(piece: Any, part: Part, dual: Array, columns: Indices) -> tuple[float, ...]:
+    """Largest change of psi outside the basis for any dual of these sizes.
+
+    Relative and absolute; and the largest psi.
+    """
     moved = piece.absolute().rmatvec(dual) * part.D
-    counted = part.outside(columns) & (part.psi != 0.0)
-    return float(np.max(moved[counted] / np.abs(part.psi[counted]), initial=0.0))
+    moved[~part.outside(columns)] = 0.0
+    size = np.abs(part.psi)
+    relative = np.where(moved > 0.0, np.inf, 0.0)  # of a zero that may not be one
+    np.divide(moved, size, out=relative, where=size > 0.0)
+    return float(np.max(relative)), float(np.max(moved)), float(np.max(size))
 
 
 def plain_gram(piece: Any, part: Part) -> Array:

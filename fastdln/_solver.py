@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln._primal_dual import from_least_norm, from_minimizer
+from fastdln._zeros import proved_zeros
+from fastdln.kernels.bound import Bounds
 from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.kept import Kept, no_factor
@@ -24,6 +26,7 @@ __all__ = [
     "follow_to",
     "fresh_state",
     "locate_face",
+    "settle_zeros",
     "solve_curve",
 ]
 
@@ -56,12 +59,18 @@ class Curve(NamedTuple):
     log_abs: Array
     slack: Array
     dual: Array
+    unresolved: NDArray[np.bool_]  # see `kernels.bound`
     log_unit: Array
     residual: Array
-    bound: Array
+    bounds: Array  # (T, 3) relative, of what is resolved, and absolute
     codes: NDArray[np.int64]  # (T, 2) of the path and of the polishing
     work: NDArray[np.int64]  # (T, 2) factorisations and iterations
     state: list[PathState]  # the one at the last target, empty where A is singular
+
+    @property
+    def bound(self) -> Array:
+        """Bound on the relative error of every coordinate, (T,)."""
+        return self.bounds[:, 0]
 
 
 def _deepest(p: float) -> float:
@@ -104,9 +113,10 @@ def solve_curve(
         log_abs=log_abs,
         slack=slack,
         dual=np.full((T, m), np.nan),
+        unresolved=np.zeros((T, N), bool),
         log_unit=np.zeros(T),
         residual=np.full(T, np.nan),
-        bound=np.full(T, np.inf),
+        bounds=np.full((T, 3), np.inf),
         codes=np.full((T, 2), FAILED),
         work=np.zeros((T, 2), np.int64),
         state=[],
@@ -130,7 +140,21 @@ def solve_curve(
     shift = L_high - curve.L
     with np.errstate(under="ignore"):
         curve.dual[:] *= np.exp(shift)[:, np.newaxis]
+    settle_zeros(constraints.A, constraints.y, p, curve)
     return curve
+
+
+def settle_zeros(A: Array, y: Array, p: float, curve: Curve) -> None:
+    """Where psi may be zero, see whether that can be proved; then it is, at every target."""
+    suspects: NDArray[np.bool_] = np.any(curve.unresolved, axis=0)
+    if not suspects.any():
+        return
+    zero = proved_zeros(A, y, suspects)
+    curve.psi[:, zero], curve.log_abs[:, zero] = 0.0, -np.inf
+    curve.slack[:, zero] = curve.L[:, np.newaxis] if p == 2.0 else 1.0
+    curve.unresolved[:, zero] = False
+    settled = ~curve.unresolved.any(axis=1)
+    curve.bounds[settled, 0] = curve.bounds[settled, 1]
 
 
 def _warm_state(
@@ -166,10 +190,10 @@ def _solve_target(
     goal = max(-L, _deepest(p))
     if warm and state.log_eps == goal == -L:
         here = _copy(state)
-        polished, bound = _polish(constraints, p, here, L, L_low, L, _row(curve, k), True)
+        polished, bounds = _polish(constraints, p, here, L, L_low, L, _row(curve, k), True)
         curve.work[k] += polished[2], polished[1]
         if polished[0] == POLISHED:
-            _fill(constraints, curve, k, REACHED, polished, bound)
+            _fill(constraints, curve, k, REACHED, polished, bounds)
             return here
         state = fresh_state(constraints, p) or state
     code, count, state = follow_to(constraints, p, state, goal, limit, kept)
@@ -180,18 +204,18 @@ def _solve_target(
     here = _copy(state)
     if p == 2.0 and -L < DEEPEST:
         here = _beyond(constraints, here, L, limit)
-    polished, bound = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k), kept=kept)
-    _fill(constraints, curve, k, code, polished, bound)
+    polished, bounds = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k), kept=kept)
+    _fill(constraints, curve, k, code, polished, bounds)
     curve.work[k] += count + polished[2], polished[1]
     return here if code == REACHED and goal <= -L else state
 
 
 def _fill(
     constraints: Constraints, curve: Curve, k: int, code: int,
-    polished: tuple[int, int, int, float], bound: float,
+    polished: tuple[int, int, int, float], bounds: Bounds,
 ) -> None:  # fmt: skip
     """What is known of row k beside psi."""
-    curve.log_unit[k], curve.bound[k] = polished[3], bound
+    curve.log_unit[k], curve.bounds[k] = polished[3], bounds
     curve.residual[k] = residual_norm(constraints.A, constraints.y, curve.psi[k])
     curve.codes[k] = code, polished[0]
 
@@ -227,23 +251,23 @@ def _factorisations_in_half_a_second(m: int, N: int) -> int:
 
 
 def _row(curve: Curve, k: int) -> Root:
-    return Root(curve.psi[k], curve.log_abs[k], curve.slack[k], curve.dual[k])
+    return Root(curve.psi[k], curve.log_abs[k], curve.slack[k], curve.dual[k], curve.unresolved[k])
 
 
 def _polish(
     constraints: Constraints, p: float, state: PathState, L: float, L_low: float,
     L_level: float, root: Root, chosen: bool = False, kept: Kept | None = None,
-) -> tuple[tuple[int, int, int, float], float]:  # fmt: skip
+) -> tuple[tuple[int, int, int, float], Bounds]:  # fmt: skip
     kept = no_factor(state.s.size) if kept is None else kept
     while True:
-        *rest, bound = polish(
+        *rest, bounds = polish(
             constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
             L, L_low, L_level, chosen, state.columns, state.sgn, state.s, kept, root,
         )  # fmt: skip
         if rest[0] != OUTDATED:
             break
         kept.columns[0] = -1
-    return (rest[0], rest[1], rest[2], rest[3]), bound
+    return (rest[0], rest[1], rest[2], rest[3]), bounds
 
 
 def _beyond(constraints: Constraints, deepest: PathState, L: float, limit: int) -> PathState:
@@ -254,7 +278,8 @@ def _beyond(constraints: Constraints, deepest: PathState, L: float, limit: int) 
         start = fresh_state(constraints, 2.0) if goal > deepest.log_eps else _copy(deepest)
         assert start is not None
         _, _, state = follow_to(constraints, 2.0, start, goal, limit)
-        root = Root(np.empty(N), np.empty(N), np.empty(N), np.empty(m))
+        spare = np.empty((3, N))
+        root = Root(spare[0], spare[1], spare[2], np.empty(m), np.empty(N, bool))
         _polish(constraints, 2.0, state, -goal, 0.0, -goal, root)
         duals.append(root.dual)
     extrapolate(

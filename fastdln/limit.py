@@ -222,7 +222,7 @@ def _in_pieces(
         return None  # scaled: rarely met
     pieces = Blocks(constraints.A, in_memory=True)
     found = limit_by_products(pieces, constraints.y, p, targets, limit, _of_columns)
-    if not np.all(np.isfinite(found.error_bound)):
+    if not np.all(np.isfinite(found.absolute_bound)):
         return None
     full: list[FlowLimit] = []
 
@@ -299,7 +299,7 @@ def _wrap(behind: _Behind, targets: Targets, unknown: NDArray[np.bool_] | None =
     """The public result: in the caller's order, units and shape."""
     pick, plain, curve = targets.pick, targets.plain, behind.curve
     psi, log_abs, slack = curve.psi[pick], curve.log_abs[pick], curve.slack[pick]
-    residual, dual = curve.residual, curve.dual[pick]
+    residual, dual, scale = curve.residual, curve.dual[pick], 1.0
     if not isinstance(behind.problem, Problem):  # else the problem as it is
         constraints, scale = behind.constraints, behind.constraints.scale
         dual = dual / constraints.row_scale
@@ -320,6 +320,7 @@ def _wrap(behind: _Behind, targets: Targets, unknown: NDArray[np.bool_] | None =
         log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
         residual=plain(residual),
         error_bound=plain(curve.bound),
+        absolute_bound=plain(curve.bounds[:, 2] * scale),
         iterations=plain(curve.work[:, 1]),
         factorisations=plain(curve.work[:, 0]),
         status=plain(_statuses(curve)),
@@ -356,6 +357,7 @@ def _trivial(problem: Problem, targets: Targets) -> FlowLimit:
         log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
         residual=plain(np.full(T, float(np.linalg.norm(problem.y)))),
         error_bound=plain(np.zeros(T)),
+        absolute_bound=plain(np.zeros(T)),
         iterations=plain(count),
         factorisations=plain(count),
         status=plain(np.full(T, Status.CONVERGED, dtype=object)),

@@ -155,7 +155,11 @@ class FlowLimit(Displayed):
     residual : float or ndarray
         Euclidean norm of A psi - y, of the numbers in `psi`.
     error_bound : float or ndarray
-        Bound on the relative error of every coordinate (first order, a posteriori).
+        Bound on the relative error of every coordinate (first order, a posteriori). A
+        coordinate that cannot be told from zero makes it infinite; one that is proved to be
+        zero, as by a symmetry of A and y, is 0 and has no error.
+    absolute_bound : float or ndarray
+        Bound on the absolute error of every coordinate, of use where `error_bound` is not.
     iterations : int or ndarray
         Newton corrections after the path.
     factorisations : int or ndarray
@@ -174,6 +178,7 @@ class FlowLimit(Displayed):
     log_eps: float | Array
     residual: float | Array
     error_bound: float | Array
+    absolute_bound: float | Array
     iterations: int | NDArray[np.int64]
     factorisations: int | NDArray[np.int64]
     status: Status | NDArray[np.object_]

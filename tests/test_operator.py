@@ -235,7 +235,7 @@ def test_reference_tables_piece_by_piece(reference, p):
             if row["p"] != p or exponent < -60:
                 continue
             high, low = exact_eps(row["log10_alpha_p"])
-            (answer,), (bound,) = follow_pieces(
+            (answer,), ((bound, _),) = follow_pieces(
                 problem._matrix, y, float(p), np.array([high]), np.array([low]), 100, _of_columns
             )
             if not np.isfinite(bound):

@@ -1,23 +1,59 @@
-"""A first-order a-posteriori bound on the relative error of every coordinate of psi.
+"""First-order a-posteriori bounds on the error of every coordinate of psi.
 
 With rho the size of the rounding errors in the residual's rows and S the Newton matrix,
 
-    |d tau_B| <= |C S^-1 C| rho,   |d tau_N| <= |A_N|^T |A_B^-T| |d tau_B|,
-    |d psi_j| / |psi_j| <= (D_j / |psi_j|) |d tau_j| + (evaluation of h_p),
+    |d tau_B| <= |C S^-1 C| rho,   |d tau_N| <= |A_N|^T |A_B^-T| |d tau_B| + noise,
+    |d psi_j| <= D_j |d tau_j| + |psi_j| (evaluation of h_p),
 
-all absolute values elementwise. Terms of second order are below the square of the bound.
+all absolute values elementwise; noise is the rounding of A_N^T lambda in double-double. Terms
+of second order are below the square of the bound.
 """
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
 from fastdln._jit import jit_inner
+from fastdln.kernels.compensated import matvec_dd
+from fastdln.kernels.extended import dd_add
 from fastdln.kernels.linear import invert_factored
 
-__all__ = ["error_bound"]
+__all__ = ["FINE", "Bounds", "Found", "Units", "dual_noise", "error_bound"]
 
 _ULP = 2.0**-52
+FINE = 2.0**-102  # of a few operations in double-double
+_UNRESOLVED = 0.01  # relative bound above which a coordinate may be zero
+
+
+class Units(NamedTuple):
+    """What the rows, and the columns outside the basis, are measured in: see `polish`."""
+
+    zero: np.ndarray  # (m,) rows in units of U
+    far: np.ndarray  # columns apart in units of U
+    unit: float  # U
+    weight: np.ndarray  # (m,) as in `polish._take_step`
+
+
+class Found(NamedTuple):
+    """The last evaluation of `polish`."""
+
+    values: np.ndarray  # psi, each in its unit
+    rest: np.ndarray  # the same outside B and E, else 0
+    D: np.ndarray
+    tau: np.ndarray
+    noise: float  # rounding of tau_j, over the length of column j
+    own: float  # of tau in the basis, where it is small
+
+
+class Bounds(NamedTuple):
+    """The largest over all coordinates, over those that are surely not zero; absolutely."""
+
+    relative: float
+    resolved: float
+    absolute: float
 
 
 @jit_inner
@@ -40,60 +76,118 @@ def _absolute_dot(x, y):
 
 
 @jit_inner
-def _row_errors(A, basis, apart, zero, far, unit, values, rest, evaluation, rhs):
-    """rho, each row in its own unit: rounding of its terms, and what is left of it."""
+def dual_noise(basis, t_hi, t_lo, own, l_hi, l_lo):
+    """Length of the error of lambda as the solution of A_B^T lambda = t.
+
+    That of products with it is included; `own` is that of t.
+    """
+    m = t_hi.size
+    p_hi, p_lo, left = np.empty(m), np.empty(m), np.empty(m)
+    matvec_dd(basis.transpose, l_hi, l_lo, p_hi, p_lo)
+    for i in range(m):
+        hi, lo = dd_add(t_hi[i], t_lo[i], -p_hi[i], -p_lo[i])
+        left[i] = abs(hi + lo) + own
+    total = 0.0
+    for i in range(m):
+        one = _absolute_dot(basis.inverse_t[i], left) + (m + 4) * FINE * abs(l_hi[i])
+        total += one * one
+    return math.sqrt(total)
+
+
+@jit_inner
+def _own(found, j):
+    """Rounding of tau in the basis: near the boundary the slack is the unknown."""
+    return found.own if abs(found.tau[j]) < 0.5 else 0.0
+
+
+@jit_inner
+def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
+    """rho, each row in its own unit: rounding of its terms, and what is left of it.
+
+    `lengths` of the columns are overwritten by the rounding of psi outside B and E.
+    """
     m = A.shape[0]
     v, rho = np.empty(m), np.empty(m)
+    for j in basis.columns:
+        lengths[j] = 0.0
+    for j in apart.columns:
+        lengths[j] = 0.0
+    for j in range(lengths.size):
+        noise = found.noise * lengths[j] * found.D[j]
+        lengths[j] = evaluation * abs(found.rest[j]) + noise
     for i in range(m):
-        v[i] = _absolute_dot(A[i], rest)
+        v[i] = _absolute_dot(A[i], lengths)
     for i in range(m):
         s = 0.0
         for k in range(m):
             s += abs(basis.inverse[i, k]) * v[k]
-        s *= 1.0 if zero[i] else unit
-        s += abs(values[basis.columns[i]])
+        s *= 1.0 if units.zero[i] else units.unit
+        j = basis.columns[i]
+        s += evaluation * abs(found.values[j]) + _own(found, j) * found.D[j]
         for k in range(apart.columns.size):
-            own = 1.0 if zero[i] or not far[k] else unit
-            s += abs(apart.g_hi[k, i] * values[apart.columns[k]]) * own
-        rho[i] = evaluation * s + abs(rhs[i])
+            own = 1.0 if units.zero[i] or not units.far[k] else units.unit
+            s += evaluation * abs(apart.g_hi[k, i] * found.values[apart.columns[k]]) * own
+        rho[i] = s + abs(rhs[i])
     return rho
 
 
 @jit_inner
-def error_bound(
-    A, p_is_2, b, basis, apart, zero, far, unit, weight, S, scale, values, rest, D, rhs
-):  # fmt: skip
-    """Largest bound over the coordinates. `weight` is as in `polish._take_step`."""
+def _count(j, moved, factor, evaluation, found, bounds, unresolved):
+    """`bounds` with coordinate j, whose tau is right to `moved`; `factor` is its unit."""
+    value, error = abs(found.values[j]), moved * found.D[j]
+    relative = 0.0
+    if value > 0.0:
+        relative = evaluation + error / value
+    elif found.tau[j] != 0.0:  # psi underflows in its unit
+        relative = evaluation + moved * (1.0 + 1.0 / abs(found.tau[j]))
+    elif moved > 0.0:  # else the column is zero: so is psi
+        relative = np.inf
+    relative = relative / (1.0 - relative) if relative < 1.0 else np.inf  # to the true psi
+    unresolved[j] = not relative < _UNRESOLVED
+    resolved = bounds.resolved if unresolved[j] else max(bounds.resolved, relative)
+    absolute = max(bounds.absolute, factor * (error + evaluation * value))
+    return Bounds(max(bounds.relative, relative), resolved, absolute)
+
+
+@jit_inner
+def error_bound(A, squares, p_is_2, b, basis, apart, units, S, scale, found, rhs, unresolved):
+    """The `Bounds`; which coordinates may be zero, for all that is known, is left in the last."""
     m, N = A.shape
     evaluation = (3.0 if p_is_2 else 3.0 + 0.5 * b) * _ULP
-    rho = _row_errors(A, basis, apart, zero, far, unit, values, rest, evaluation, rhs)
+    work = np.sqrt(squares)
+    rho = _row_errors(A, work, basis, apart, units, found, evaluation, rhs)
     inverse, dtau = np.empty((m, m)), np.empty(m)
     invert_factored(S, inverse)
     for i in range(m):
-        rho[i] *= scale[i] * weight[i]
+        rho[i] *= scale[i] * units.weight[i]
     for i in range(m):  # |C S^-1 C| rho
         dtau[i] = _absolute_dot(inverse[i], rho)
-    worst = evaluation
+    bounds = Bounds(evaluation, evaluation, 0.0)
     dual = np.zeros(m)
     for i in range(m):
-        dtau[i] *= scale[i] / weight[i]
-        j = basis.columns[i]
-        if values[j] != 0.0:
-            worst = max(worst, evaluation + dtau[i] * D[j] / abs(values[j]))
+        dtau[i] *= scale[i] / units.weight[i]
         for k in range(m):
             dual[k] += abs(basis.inverse[i, k]) * dtau[i]
+    for j in range(N):
+        work[j] = found.noise * math.sqrt(squares[j])
+    for k in range(m):
+        row, t = A[k], dual[k]
+        for j in range(N):
+            work[j] += abs(row[j]) * t
+    for i in range(m):
+        j = basis.columns[i]
+        moved = dtau[i] + _own(found, j)
+        factor = units.unit if units.zero[i] else 1.0
+        bounds = _count(j, moved, factor, evaluation, found, bounds, unresolved)
+        work[j] = -1.0
     for k in range(apart.columns.size):
         j, t = apart.columns[k], 0.0
         for i in range(m):
             t += abs(apart.g_hi[k, i]) * dtau[i]
-        if values[j] != 0.0:
-            worst = max(worst, evaluation + t * D[j] / abs(values[j]))
-    column_sum = np.zeros(N)
-    for k in range(m):
-        row, t = A[k], dual[k]
-        for j in range(N):
-            column_sum[j] += abs(row[j]) * t
+        factor = units.unit if units.far[k] else 1.0
+        bounds = _count(j, t, factor, evaluation, found, bounds, unresolved)
+        work[j] = -1.0
     for j in range(N):
-        if rest[j] != 0.0:
-            worst = max(worst, evaluation + column_sum[j] * D[j] / abs(rest[j]))
-    return worst
+        if work[j] >= 0.0:
+            bounds = _count(j, work[j], units.unit, evaluation, found, bounds, unresolved)
+    return bounds

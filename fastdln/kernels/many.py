@@ -32,7 +32,8 @@ class Answers(NamedTuple):
     log_abs: np.ndarray
     slack: np.ndarray
     dual: np.ndarray  # (B, T, m) for eps = exp(-L), L as used
-    measures: np.ndarray  # (B, T, 3) log unit, residual, bound
+    unresolved: np.ndarray  # (B, T, N)
+    measures: np.ndarray  # (B, T, 5) log unit, residual, bounds
     codes: np.ndarray  # (B, T, 2) of the path and of the polishing
     work: np.ndarray  # (B, T, 2) factorisations and iterations
     columns: np.ndarray  # (B, m) the state at the last target
@@ -119,14 +120,18 @@ def _solve(case, L_high, L_low, slope_range, deepest, limit, k, out):
     least = -log_eps - slope_range
     for i in range(L_high.size):
         L = max(L_high[i], least)
-        root = Root(out.psi[k, i], out.log_abs[k, i], out.slack[k, i], out.dual[k, i])
+        root = Root(
+            out.psi[k, i], out.log_abs[k, i], out.slack[k, i], out.dual[k, i], out.unresolved[k, i]
+        )  # fmt: skip
         low = L_low[i] if L > 0.0 else 0.0
         path, last, state = _target(case, L, low, deepest, limit, state, log_eps, root)
         log_eps = path[2]
         out.L[k, i] = L
         out.measures[k, i, 0] = last[3]
         out.measures[k, i, 1] = residual_norm(A, y, root.psi)
-        out.measures[k, i, 2] = last[4]
+        out.measures[k, i, 2] = last[4].relative
+        out.measures[k, i, 3] = last[4].resolved
+        out.measures[k, i, 4] = last[4].absolute
         out.codes[k, i, 0] = path[0]
         out.codes[k, i, 1] = last[0]
         out.work[k, i, 0] = path[1] + last[2]

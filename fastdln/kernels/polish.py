@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.bound import error_bound
+from fastdln.kernels.bound import FINE, Bounds, Found, Units, dual_noise, error_bound
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.extended import dd_add, dd_mul_double, two_sum
 from fastdln.kernels.kept import CLOSE, belongs, distance, keep
@@ -53,6 +53,7 @@ class Root(NamedTuple):
     log_abs: np.ndarray
     slack: np.ndarray  # 1 - |tau|, p > 2
     dual: np.ndarray  # (m,)
+    unresolved: np.ndarray  # (N,) whether psi may be zero, for all that the bound says
 
 
 @jit_inner
@@ -187,6 +188,16 @@ def _fill_apart(p_is_2, b, sigma, L, log_unit, apart, far, sgn, s, tau, values, 
             tau[0][j] = apart.sign[k] * (1.0 - hi)
 
 
+@jit_inner
+def _no_bounds():
+    return Bounds(np.inf, np.inf, np.inf)
+
+
+@jit_inner
+def _widened(bounds, factor):
+    return Bounds(factor * bounds.relative, factor * bounds.resolved, factor * bounds.absolute)
+
+
 @jit
 def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept, root):
     """Bring the state to the root at ``log(1/eps) = L_hi + L_lo`` and fill `root`.
@@ -195,7 +206,7 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
     depends on sigma, for sigma would underflow. The basis is chosen anew first, unless it
     was `chosen` by the D of a point this near. A factor `kept` of this very basis is used if it
     is close; if not, nothing is done (OUTDATED). `kept` then holds the last factor.
-    Returns (code, iterations, factorisations, log_unit, bound on the relative error).
+    Returns (code, iterations, factorisations, log_unit, `Bounds`).
     """
     m, N = A.shape
     sigma = L_hi if p_is_2 else math.exp(-L_level / b)
@@ -210,7 +221,7 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
     scale, unit, weight = np.empty(m), np.empty(m), np.empty(m)
     tau_hi, tau_lo, values = np.empty(N), np.empty(N), np.empty(N)
     rest, D, S = np.empty(N), np.empty(N), kept.S
-    noise = max(1e-10, 0.0 if p_is_2 else 16.0 * b * _ULP)
+    floor = max(1e-10, 0.0 if p_is_2 else 16.0 * b * _ULP)
     last, factorisations, stale, log_unit = np.inf, 0, True, 0.0
     for iteration in range(_ITERATIONS):
         _basis_tau(p_is_2, L_hi, L_lo, sgn, s, s_lo, t_hi, t_lo)
@@ -241,7 +252,7 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
         if old:
             away = distance(A, basis, apart, D, scale, unit, far, rest, kept)
             if not away < CLOSE:
-                return OUTDATED, 0, 0, log_unit, np.inf
+                return OUTDATED, 0, 0, log_unit, _no_bounds()
             old, stale = False, False
         if stale:
             away = 0.0
@@ -250,25 +261,27 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
             factorisations, stale = factorisations + 1, False
             if not definite:
                 kept.columns[0] = -1
-                return ROUGH, iteration, factorisations, log_unit, np.inf
+                return ROUGH, iteration, factorisations, log_unit, _no_bounds()
         residual = rhs.copy()
         size = _take_step(p_is_2, b, S, scale, weight, t_hi, rhs, sgn, s, s_lo)
         if not size < 1e300:
-            return ROUGH, iteration, factorisations, log_unit, np.inf
-        if size < 2.0 * _ULP or (size < noise and size > 0.25 * last):
+            return ROUGH, iteration, factorisations, log_unit, _no_bounds()
+        if size < 2.0 * _ULP or (size < floor and size > 0.25 * last):
             _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root)
             for j in range(N):
                 rest[j] = 0.0 if marked[j] else values[j]
-            bound = error_bound(
-                A, p_is_2, b, basis, apart, zero, far, math.exp(log_unit), weight, S, scale,
-                values, rest, D, residual,
+            own = FINE * (abs(L_hi) if p_is_2 else 1.0)
+            noise = dual_noise(basis, t_hi, t_lo, own, l_hi, l_lo)
+            bounds = error_bound(
+                A, squares, p_is_2, b, basis, apart, Units(zero, far, math.exp(log_unit), weight),
+                S, scale, Found(values, rest, D, tau_hi, noise, own), residual, root.unresolved,
             )  # fmt: skip
-            bound *= 1.0 + _MARGIN * away
-            return POLISHED, iteration + 1, factorisations, log_unit, bound
+            bounds = _widened(bounds, 1.0 + _MARGIN * away)
+            return POLISHED, iteration + 1, factorisations, log_unit, bounds
         stale = size > 0.1 * last
         last = size
     _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root)
-    return ROUGH, _ITERATIONS, factorisations, log_unit, np.inf
+    return ROUGH, _ITERATIONS, factorisations, log_unit, _no_bounds()
 
 
 @jit_inner

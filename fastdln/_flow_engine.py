@@ -8,9 +8,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln.kernels.flow_goal import Goal
 from fastdln.kernels.flow_output import observe_dual, observe_weights
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS, Flow
-from fastdln.kernels.runge_kutta import evaluate_segments, explicit_piece, first_step
+from fastdln.kernels.runge_kutta import (
+    Kept,
+    State,
+    evaluate_segments,
+    explicit_piece,
+    first_step,
+)
 from fastdln.kernels.runge_kutta_tables import DOP853, TSIT5, Pair
 
 __all__ = ["EXPLICIT", "Engine", "ExplicitEngine", "Observed", "Segments"]
@@ -60,7 +67,7 @@ class Engine(Protocol):
 
     def advance(self, end: float, grid: Array, keep: bool, limit: Array, watch: bool,
                 most: int) -> tuple[int, Segments | None]:  # fmt: skip
-        """One piece towards `end`: its code (kernels.runge_kutta) and its segments."""
+        """One piece towards `end`: its code (kernels.flow_goal) and its segments."""
 
     def state(self) -> tuple[float, Observed]:
         """Where it stands."""
@@ -69,17 +76,15 @@ class Engine(Protocol):
 class _ExplicitSegments(NamedTuple):
     form: int
     flow: Flow
-    seg_t: Array
-    seg_x: Array
-    seg_F: Array
+    kept: Kept
 
     @property
     def times(self) -> Array:
-        return np.append(self.seg_t[:1, 0], self.seg_t[:, 2])
+        return np.append(self.kept.t[:1, 0], self.kept.t[:, 2])
 
     def observe(self, times: Array) -> Observed:
-        X = np.empty((times.size, self.seg_x.shape[1]))
-        evaluate_segments(self.seg_t, self.seg_x, self.seg_F, times, X)
+        X = np.empty((times.size, self.kept.x.shape[1]))
+        evaluate_segments(self.kept, times, X)
         return _observe(self.form, self.flow, X)
 
 
@@ -101,48 +106,42 @@ class ExplicitEngine:
     def __init__(self, flow: Flow, name: str, form: int, rtol: float) -> None:
         m, N = flow.A.shape
         self.name, self._flow, self._form, self._pair = name, flow, form, EXPLICIT[name]
-        self._x = np.zeros(m if form == DUAL else 2 * N + m)
+        x = np.zeros(m if form == DUAL else 2 * N + m)
         if form == WEIGHTS:
-            self._x[: 2 * N] = math.exp(flow.log_alpha)
-        self._rounding, self._k = np.zeros_like(self._x), np.empty_like(self._x)
-        self._counts = np.zeros(4, np.int64)
-        self._rtol, self._asked = _SHARE[name] * rtol, rtol
-        h = first_step(form, flow, self._x, self._rtol, self._pair.order, self._k)
-        self._state = np.array([0.0, h, 1.0, 0.0, 0.0])
+            x[: 2 * N] = math.exp(flow.log_alpha)
+        k, self._tol = np.empty_like(x), _SHARE[name] * rtol
+        h = first_step(form, flow, x, self._tol, self._pair.order, k)
+        clock = np.array([0.0, h, 1.0, 0.0])
+        self._state = State(x, np.zeros_like(x), k, clock, np.zeros(4, np.int64))
         work = 2.0 * self._pair.stages * m * N + 20.0 * self._pair.stages * (m + N)
         self._budget = max(1, int(_OPERATIONS / work))
 
     @property
     def time(self) -> float:
-        return float(self._state[0])
+        return float(self._state.clock[0])
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        return np.append(self._counts[:3], 0)
+        return np.append(self._state.counts[:3], 0)
 
     def advance(
         self, end: float, grid: Array, keep: bool, limit: Array, watch: bool, most: int
     ) -> tuple[int, Segments | None]:
-        n, pair = self._x.size, self._pair
+        n, pair = self._state.x.size, self._pair
         room = min(_CAPACITY, max(1, grid.size)) if not keep else _CAPACITY
-        seg_t = np.empty((room, 3))
-        seg_x, seg_F = np.empty((room, n)), np.empty((room, pair.dense.shape[0], n))
-        self._state[3] = 0.0
-        code, used = explicit_piece(
-            self._form, self._flow, pair.order, pair.a, pair.error, pair.dense, pair.stages,
-            self._rtol, end, grid, keep, limit, watch, min(self._budget, most),
-            self._x, self._rounding, self._k, self._state, self._counts, seg_t, seg_x, seg_F,
-        )  # fmt: skip
+        kept = Kept(np.empty((room, 3)), np.empty((room, n)),
+                    np.empty((room, pair.dense.shape[0], n)))  # fmt: skip
+        goal = Goal(end, grid, keep, limit, self._tol, self._tol, min(self._budget, most))
+        code, used = explicit_piece(self._form, self._flow, pair, goal, watch, self._state, kept)
         if used == 0:
             return code, None
-        return code, _ExplicitSegments(
-            self._form, self._flow, seg_t[:used], seg_x[:used], seg_F[:used]
-        )
+        kept = Kept(*(part[:used] for part in kept))
+        return code, _ExplicitSegments(self._form, self._flow, kept)
 
     def state(self) -> tuple[float, Observed]:
-        return self.time, _observe(self._form, self._flow, self._x[np.newaxis].copy())
+        return self.time, _observe(self._form, self._flow, self._state.x[np.newaxis].copy())
 
     @property
     def place(self) -> tuple[float, float, Array]:
         """Time, step and lambda, for another method to go on from (dual form)."""
-        return self.time, float(self._state[1]), self._x
+        return self.time, float(self._state.clock[1]), self._state.x

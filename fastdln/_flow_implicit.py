@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fastdln._flow_engine import Observed, Segments
 from fastdln.kernels.collocation_tables import modes, tables
 from fastdln.kernels.collocation_weights import FLOW
-from fastdln.kernels.flow_collocation import Goal, State, collocation_piece, observe_collocation
 from fastdln.kernels.flow_collocation import Segments as Kept
+from fastdln.kernels.flow_collocation import State, collocation_piece, observe_collocation
+from fastdln.kernels.flow_goal import Goal
 from fastdln.kernels.flow_rhs import Flow
 from fastdln.kernels.flow_stages import Radau
 from fastdln.kernels.lanes import LANES

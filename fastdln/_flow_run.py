@@ -15,9 +15,9 @@ from fastdln._flow_events import Watcher
 from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_slack import SlackEngine
 from fastdln._interrupt import heard_between_pieces
+from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, STIFF, STUCK
 from fastdln.kernels.flow_output import weights_of_slack
 from fastdln.kernels.flow_rhs import DUAL, Flow
-from fastdln.kernels.runge_kutta import ARRIVED, CONVERGED, INVALID, STIFF, STUCK
 from fastdln.limit import flow_limit
 from fastdln.problem import Problem
 from fastdln.results import FlowEvent, FlowStats, Status

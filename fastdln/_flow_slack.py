@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._flow_engine import Observed, Segments
+from fastdln._flow_engine import Observed
 from fastdln.kernels.collocation_tables import tables
+from fastdln.kernels.flow_goal import ARRIVED, Goal
 from fastdln.kernels.flow_rhs import Flow
-from fastdln.kernels.flow_slack import observe_slack, slack_piece
+from fastdln.kernels.flow_slack import Kept, State, observe_slack, slack_piece
+from fastdln.kernels.flow_slack_stages import Radau, Where
 from fastdln.kernels.select import select_basis
 
 __all__ = ["SlackEngine"]
@@ -25,36 +27,30 @@ _FOREVER = 1e300
 
 
 class _Segments(NamedTuple):
-    flow: Flow
+    p: float
+    where: Where
     nodes: Array
-    seg_t: Array
-    seg_columns: NDArray[np.int64]
-    seg_sgn: Array
-    seg_S: Array
+    kept: Kept
 
     @property
     def times(self) -> Array:
-        return np.append(self.seg_t[:1, 0], self.seg_t[:, 1])
+        return np.append(self.kept.t[:1, 0], self.kept.t[:, 1])
 
     def observe(self, times: Array) -> Observed:
-        flow, T = self.flow, times.size
-        m, N = flow.A.shape
+        T, (m, N) = times.size, self.where.A.shape
         psi, u, v = (np.empty((T, N)) for _ in range(3))
-        dual, loss = np.empty((T, m)), np.empty(T)
-        observe_slack(
-            flow.A, flow.y, flow.p, _b(flow), _level(flow), self.nodes, self.seg_t,
-            self.seg_columns, self.seg_sgn, self.seg_S, times, psi, u, v, dual, loss,
-        )  # fmt: skip
-        return Observed(psi, u, v, dual, loss)
+        seen = Observed(psi, u, v, np.empty((T, m)), np.empty(T))
+        observe_slack(self.where, self.p, self.nodes, self.kept, times, seen)
+        return seen
 
 
-def _b(flow: Flow) -> float:
-    return flow.p / (flow.p - 2.0) if flow.p > 2.0 else 1.0
-
-
-def _level(flow: Flow) -> float:
-    """L for p = 2, sigma = alpha^(p-2) above (see kernels.state)."""
-    return flow.L if flow.p == 2.0 else math.exp((flow.p - 2.0) * flow.log_alpha)
+def _where(flow: Flow) -> Where:
+    """The level is L for p = 2, sigma = alpha^(p-2) above (see kernels.state)."""
+    A, p = flow.A, flow.p
+    b = p / (p - 2.0) if p > 2.0 else 1.0
+    level = flow.L if p == 2.0 else math.exp((p - 2.0) * flow.log_alpha)
+    squares = np.einsum("ij,ij->j", A, A)
+    return Where(A, flow.y, squares, p == 2.0, b, level, flow.eps, flow.c)
 
 
 class SlackEngine:
@@ -66,61 +62,60 @@ class SlackEngine:
         m, N = flow.A.shape
         stages = 3 if rtol > 1e-4 else (5 if rtol > 1e-9 else 7)
         table = tables(stages)
-        self._tables = (table.nodes, table.D[0].copy(), table.D0[0].copy(), float(table.shift))
-        self._flow, self._rtol, self._tol = flow, rtol, _SHARE * rtol
+        self._radau = Radau(table.nodes, table.D[0].copy(), table.D0[0].copy(), float(table.shift))
+        self._where, self._p = _where(flow), flow.p
+        self._rtol, self._tol = rtol, _SHARE * rtol
         if flow.p == 2.0:  # tau = L - s is no better than the rounding of L
             self._tol = max(self._tol, 2.0**-47 * abs(flow.L))
-        self._squares = np.einsum("ij,ij->j", flow.A, flow.A)
-        self._columns, self._sgn = np.empty(m, np.int64), np.ones(m)
-        select_basis(flow.A, np.ones(N), self._squares, self._columns)
-        self._s = np.full(m, _level(flow) if flow.p == 2.0 else 1.0)
-        self._clock, self._counts = np.zeros(5 + 2 * m), np.zeros(4, np.int64)
-        self._clock[3] = 0.1 / (flow.c * float(np.max(np.abs(flow.A.T @ flow.y))))
-        self._clock[5 : 5 + m] = flow.y
+        columns = np.empty(m, np.int64)
+        select_basis(flow.A, np.ones(N), self._where.squares, columns)
+        s = np.full(m, self._where.level if flow.p == 2.0 else 1.0)
+        first = 0.1 / (flow.c * float(np.max(np.abs(flow.A.T @ flow.y))))
+        self._state = State(
+            columns, np.ones(m), s, np.zeros(m), flow.y.copy(),
+            np.array([0.0, 0.0, math.nan, first]), np.zeros(4, np.int64),
+        )  # fmt: skip
         work = stages * (m * m * N + 3.0 * m**3) + (stages * m) ** 3
         self._budget = max(1, int(_OPERATIONS / (8.0 * work)))
         self._end = math.nan
 
     @property
     def time(self) -> float:
-        return float(self._clock[0])
+        return float(self._state.clock[0])
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        return self._counts
+        return self._state.counts
+
+    def _new_segments(self, room: int) -> Kept:
+        m, stages = self._state.s.size, self._radau.nodes.size
+        return Kept(
+            np.empty((room, 2)), np.empty((room, m), np.int64), np.empty((room, m)),
+            np.zeros((room, stages + 1, m)),
+        )  # fmt: skip
 
     def advance(
         self, end: float, grid: Array, keep: bool, limit: Array, watch: bool, most: int
-    ) -> tuple[int, Segments | None]:
-        flow, m, stages = self._flow, self._flow.A.shape[0], self._tables[0].size
+    ) -> tuple[int, _Segments | None]:
+        clock, stop = self._state.clock, min(end, _FOREVER)
         if self._end != end:
             self._end = end
-            self._clock[2] = min(end, _FOREVER) - self.time
-        room = min(_CAPACITY, max(1, grid.size)) if not keep else _CAPACITY
-        seg_t, seg_columns = np.empty((room, 2)), np.empty((room, m), np.int64)
-        seg_sgn, seg_S = np.empty((room, m)), np.empty((room, stages + 1, m))
-        code, used = slack_piece(
-            flow.A, flow.y, self._squares, flow.p == 2.0, _b(flow), _level(flow), flow.eps,
-            flow.c, self._tables, self._rtol, self._tol, grid, keep, limit,
-            min(self._budget, most), self._columns, self._sgn, self._s, self._clock,
-            self._counts, seg_t, seg_columns, seg_sgn, seg_S,
-        )  # fmt: skip
-        if code == 1:  # arrived: rounding of the sum of the steps is none of the user's
-            self._clock[0] = min(end, _FOREVER)
+            clock[2] = stop - self.time
+        kept = self._new_segments(_CAPACITY if keep else min(_CAPACITY, max(1, grid.size)))
+        goal = Goal(end, grid, keep, limit, self._rtol, self._tol, min(self._budget, most))
+        code, used = slack_piece(self._where, self._radau, goal, self._state, kept)
+        if code == ARRIVED:  # rounding of the sum of the steps is none of the user's
+            clock[0] = stop
             if used:
-                seg_t[used - 1, 1] = self._clock[0]
+                kept.t[used - 1, 1] = stop
         if used == 0:
             return code, None
-        return code, _Segments(
-            flow, self._tables[0], seg_t[:used], seg_columns[:used], seg_sgn[:used], seg_S[:used]
-        )
+        return code, self._segments(Kept(*(part[:used] for part in kept)))
+
+    def _segments(self, kept: Kept) -> _Segments:
+        return _Segments(self._p, self._where, self._radau.nodes, kept)
 
     def state(self) -> tuple[float, Observed]:
-        t = self.time
-        stages, m = self._tables[0].size, self._s.size
-        here = _Segments(
-            self._flow, self._tables[0], np.array([[t, t]]), self._columns[np.newaxis].copy(),
-            self._sgn[np.newaxis].copy(), np.zeros((1, stages + 1, m)),
-        )  # fmt: skip
-        here.seg_S[0, 0] = self._s
-        return t, here.observe(np.array([t]))
+        t, state, here = self.time, self._state, self._new_segments(1)
+        here.t[:], here.columns[0], here.sgn[0], here.S[0, 0] = t, state.columns, state.sgn, state.s
+        return t, self._segments(here).observe(np.array([t]))

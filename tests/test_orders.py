@@ -11,9 +11,16 @@ from fastdln import datasets
 from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_run import flow_of
 from fastdln.kernels.flow_coordinates import move
+from fastdln.kernels.flow_goal import Goal
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
 from fastdln.kernels.flow_stages import new_stages, solve_stages
-from fastdln.kernels.runge_kutta import evaluate_segments, explicit_piece, first_step
+from fastdln.kernels.runge_kutta import (
+    Kept,
+    State,
+    evaluate_segments,
+    explicit_piece,
+    first_step,
+)
 from fastdln.kernels.runge_kutta_tables import DOP853, TSIT5, alternating_basis
 
 RADAU = [(3, (6, 8, 12, 16, 24)), (5, (4, 5, 6, 8))]
@@ -27,20 +34,18 @@ def fixed_steps(name, form, p, alpha, h, count, theta=1.0):
     flow = flow_of(problem, p, np.log(alpha))
     N = problem.N
     x = np.zeros(problem.m) if form == DUAL else np.concatenate([np.full(2 * N, alpha), [0, 0, 0]])
-    rounding, k = np.zeros_like(x), np.empty_like(x)
+    k = np.empty_like(x)
     first_step(form, flow, x, 1e-8, pair.order, k)
-    state, counts = np.zeros(5), np.zeros(4, np.int64)
-    seg_t, seg_x = np.empty((1, 3)), np.empty((1, x.size))
-    seg_F = np.empty((1, pair.dense.shape[0], x.size))
+    state = State(x, np.zeros_like(x), k, np.zeros(4), np.zeros(4, np.int64))
+    kept = Kept(np.empty((1, 3)), np.empty((1, x.size)),
+                np.empty((1, pair.dense.shape[0], x.size)))  # fmt: skip
+    goal = Goal(np.inf, NONE, True, NONE, 1e100, 1e100, 1)
     for _ in range(count):
-        state[1] = h
-        explicit_piece(
-            form, flow, pair.order, pair.a, pair.error, pair.dense, pair.stages, 1e100, np.inf,
-            NONE, True, NONE, False, 1, x, rounding, k, state, counts, seg_t, seg_x, seg_F,
-        )  # fmt: skip
-    assert counts[0] == count
+        state.clock[1] = h
+        explicit_piece(form, flow, pair, goal, False, state, kept)
+    assert state.counts[0] == count
     out = np.empty((1, x.size))
-    evaluate_segments(seg_t, seg_x, seg_F, np.array([(count - 1 + theta) * h]), out)
+    evaluate_segments(kept, np.array([(count - 1 + theta) * h]), out)
     if theta == 1.0:
         np.testing.assert_allclose(out[0], x, rtol=1e-13, atol=1e-15)
     return out[0]

@@ -1,4 +1,4 @@
-"""Gradient flow by Radau collocation on the dual, in pieces (see `flow_stages`, `runge_kutta`)."""
+"""Gradient flow by Radau collocation on the dual, in pieces (see `flow_stages`, `flow_goal`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.flow_coordinates import move, psi_at, weights_of_lanes
+from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, PIECE, STUCK, at_rest
 from fastdln.kernels.flow_stages import (
     error_of,
     new_stages,
@@ -19,9 +20,8 @@ from fastdln.kernels.flow_stages import (
 from fastdln.kernels.intrinsics import stay_apart
 from fastdln.kernels.lanes import LANES, dots
 from fastdln.kernels.linear import copy_to
-from fastdln.kernels.runge_kutta import ARRIVED, CONVERGED, INVALID, PIECE, STUCK
 
-__all__ = ["Goal", "Segments", "State", "collocation_piece", "observe_collocation"]
+__all__ = ["Segments", "State", "collocation_piece", "observe_collocation"]
 
 
 class State(NamedTuple):
@@ -44,18 +44,6 @@ class Segments(NamedTuple):
     last: np.ndarray  # (K, m, 8)
 
 
-class Goal(NamedTuple):
-    """Where to go, and what to keep on the way."""
-
-    end: float
-    grid: np.ndarray
-    keep: bool
-    limit: np.ndarray  # psi to converge to, or empty
-    rtol: float
-    tol: float  # of the error of a step
-    budget: int
-
-
 @jit_inner
 def _agrees(par, flow, base, goal):
     """Whether psi is within the tolerance of its limit."""
@@ -64,11 +52,7 @@ def _agrees(par, flow, base, goal):
     zero, psi, slope = np.zeros((N, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES))
     if not psi_at(par, flow.eps, 1, base, zero, psi, slope):
         return False
-    for j in range(N):
-        x = goal.limit[j]
-        if not abs(psi[j, 0] - x) <= goal.rtol * (abs(x) + flow.eps):
-            return False
-    return True
+    return at_rest(psi[:, 0], flow.eps, goal)
 
 
 @jit_inner
@@ -149,10 +133,7 @@ def _accept(p, state, H, error, tol, stages, work):
 
 @jit
 def collocation_piece(flow, par, radau, squares, goal, state, segments):
-    """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, segments)``.
-
-    Segments are kept as by `runge_kutta.explicit_piece`.
-    """
+    """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, segments)``."""
     m, N = flow.A.shape
     stages, counts, clock = radau.nodes.size, state.counts, state.clock
     work, rate = new_stages(m, N, radau.mu.shape[1]), np.empty(m)

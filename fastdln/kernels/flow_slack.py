@@ -17,258 +17,73 @@ diagonal of d e / d tau, stays well conditioned, as that of the path of limits d
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.intrinsics import fma
-from fastdln.kernels.linear import copy_to, matvec, multiply, weighted_gram
-from fastdln.kernels.runge_kutta import ARRIVED, CONVERGED, PIECE, STUCK
+from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, PIECE, STUCK, at_rest
+from fastdln.kernels.flow_slack_stages import Frame, defect, new_work, solve_stages
+from fastdln.kernels.linear import copy_to, matvec, multiply
 from fastdln.kernels.select import select_basis
-from fastdln.kernels.state import evaluate, locate, new_point, reselect
-from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
+from fastdln.kernels.state import locate, new_point, reselect
+from fastdln.kernels.tableau import from_basis, make_basis, no_columns
 
-__all__ = ["observe_slack", "slack_piece"]
+__all__ = ["Kept", "State", "observe_slack", "slack_piece"]
 
-_ITERATIONS = 20
 _SHRINK = 0.85  # part of a slack that a step may be expected to take
 
 
-@jit_inner
-def _solve_dense(M, b):
-    """Overwrite b by M^-1 b, by elimination with partial pivoting; M is lost."""
-    n = b.size
-    for k in range(n):
-        pivot = k
-        for i in range(k + 1, n):
-            if abs(M[i, k]) > abs(M[pivot, k]):
-                pivot = i
-        if not abs(M[pivot, k]) > 0.0:
-            return False
-        if pivot != k:
-            for j in range(k, n):
-                M[k, j], M[pivot, j] = M[pivot, j], M[k, j]
-            b[k], b[pivot] = b[pivot], b[k]
-        for i in range(k + 1, n):
-            factor = -M[i, k] / M[k, k]
-            if factor != 0.0:
-                source, target = M[k, k:], M[i, k:]
-                for j in range(source.size):
-                    target[j] = fma(factor, source[j], target[j])
-                b[i] += factor * b[k]
-    for k in range(n - 1, -1, -1):
-        total = b[k]
-        for j in range(k + 1, n):
-            total -= M[k, j] * b[j]
-        b[k] = total / M[k, k]
-    return True
+class State(NamedTuple):
+    """Where a flow stands; going on from a copy gives the same bits."""
+
+    columns: np.ndarray  # (m,) of the basis
+    sgn: np.ndarray  # (m,)
+    s: np.ndarray  # (m,) slacks
+    low: np.ndarray  # (m,) their rounding
+    rate: np.ndarray  # (m,) lambda' / c
+    clock: np.ndarray  # (4,): t, its rounding, rest of the time, next step
+    counts: np.ndarray  # (4,): steps, rejections, evaluations, factorisations
+
+
+class Kept(NamedTuple):
+    """Steps that were kept."""
+
+    t: np.ndarray  # (K, 2): start, end
+    columns: np.ndarray  # (K, m)
+    sgn: np.ndarray  # (K, m)
+    S: np.ndarray  # (K, stages + 1, m): slacks at the start, then their changes at the nodes
 
 
 @jit_inner
-def _balance(A, basis, apart, point, psi, work, e):
-    """``e = A_B^-1 (y - A psi)``."""
-    for j in range(psi.size):
-        psi[j] = point.minus[j] - point.plus[j]
-    to_basis(A, basis, apart, psi, work, e)
-    for i in range(e.size):
-        e[i] = basis.x_hi[i] - e[i]
-
-
-@jit_inner
-def _slope(A, basis, apart, point, work, gram, product, S):
-    """``S = - d e / d tau_B``."""
-    m = S.shape[0]
-    copy_to(point.D, work)
-    for j in basis.columns:
-        work[j] = 0.0
-    for j in apart.columns:
-        work[j] = 0.0
-    weighted_gram(A, work, gram)
-    multiply(basis.inverse, gram, product)
-    multiply(product, basis.inverse_t, S)
-    for i in range(m):
-        S[i, i] += point.D[basis.columns[i]]
-    for k in range(apart.columns.size):
-        d = point.D[apart.columns[k]]
-        for i in range(m):
-            for j in range(m):
-                S[i, j] += (d * apart.g_hi[k, i]) * apart.g_hi[k, j]
-
-
-@jit_inner
-def _relative(p_is_2, b, change, point):
-    """Largest relative change of psi, above eps, by a change of tau; NaN if any is."""
-    size = 0.0
-    for j in range(change.size):
-        c = abs(change[j])
-        if not p_is_2:
-            s = min(point.slack_minus[j], point.slack_plus[j])
-            c *= b * (2.0 - s) / s
-        if not c <= size:
-            size = c
-    return size
-
-
-@jit_inner
-def _valid(p_is_2, point):
-    for j in range(point.D.size):
-        if not p_is_2 and not min(point.slack_minus[j], point.slack_plus[j]) > 0.0:
-            return False
-        if not point.D[j] < math.inf:
-            return False
-    return True
-
-
-@jit_inner
-def _add(s0, low, dS, S):
-    """``S = s0 + low + dS``: changes far below the rounding of s0 still count in dS."""
-    for i in range(dS.shape[0]):
-        for k in range(s0.size):
-            S[i, k] = s0[k] + (low[k] + dS[i, k])
-
-
-@jit_inner
-def _newton(
-    A, p_is_2, b, level, basis, apart, sgn, s0, low, H, D, metric, tol, dS, points, counts
-):  # fmt: skip
-    """Solve the stage equations for the changes dS (stages, m) of the slack; True if solved."""
-    stages, m = dS.shape
-    S = np.empty((stages, m))
-    _add(s0, low, dS, S)
-    N = A.shape[1]
-    psi, work, change = np.empty(N), np.empty(N), np.empty(N)
-    gram, product, slope = np.empty((m, m)), np.empty((m, m)), np.empty((m, m))
-    e, t = np.empty(m), np.empty(m)
-    before, floor = math.inf, 1e-15 * (1.0 + (0.0 if p_is_2 else 2.0 * b))
-    for _ in range(_ITERATIONS):
-        big, rhs = np.empty((stages * m, stages * m)), np.empty(stages * m)
-        scale = np.empty(stages * m)
-        for i in range(stages):
-            evaluate(A, p_is_2, b, level, basis, apart, sgn, S[i], points[i])
-            counts[2] += 1
-            if not _valid(p_is_2, points[i]):
-                return False
-            _balance(A, basis, apart, points[i], psi, work, e)
-            _slope(A, basis, apart, points[i], work, gram, product, slope)
-            for k in range(m):
-                t[k] = 0.0
-                for j in range(stages):
-                    t[k] -= D[i, j] * (sgn[k] * dS[j, k]) / H
-            for k in range(m):
-                total = e[k]
-                for q in range(m):
-                    total -= metric[k, q] * t[q]
-                rhs[i * m + k] = total
-                scale[i * m + k] = 1.0 / math.sqrt(slope[k, k] + D[i, i] / H * metric[k, k])
-                for j in range(stages):
-                    for q in range(m):
-                        value = D[i, j] / H * metric[k, q]
-                        big[i * m + k, j * m + q] = value + slope[k, q] if i == j else value
-        for row in range(stages * m):
-            rhs[row] *= scale[row]
-            for column in range(stages * m):
-                big[row, column] *= scale[row] * scale[column]
-        counts[3] += 1
-        if not _solve_dense(big, rhs):
-            return False
-        size = 0.0
-        for i in range(stages):
-            for k in range(m):
-                t[k] = rhs[i * m + k] * scale[i * m + k]
-            from_basis(A, basis, apart, t, change)
-            part = _relative(p_is_2, b, change, points[i])
-            if not part <= size:
-                size = part
-        if not size < math.inf:
-            return False
-        most = 2.0 if p_is_2 else 0.6 * b
-        damp = most / size if size > most else 1.0
-        for i in range(stages):
-            for k in range(m):
-                dS[i, k] -= damp * sgn[k] * (rhs[i * m + k] * scale[i * m + k])
-        _add(s0, low, dS, S)
-        if size <= floor or (size < 0.01 * tol and size <= 0.5 * before):
-            break
-        if size < 0.01 * tol and size > 0.5 * before:
-            break  # rounding
-        before = size
-    else:
-        return False
-    for i in range(stages):
-        evaluate(A, p_is_2, b, level, basis, apart, sgn, S[i], points[i])
-        if not _valid(p_is_2, points[i]):
-            return False
-    return True
-
-
-@jit_inner
-def _error(A, p_is_2, b, basis, apart, sgn, dS, H, D0, shift, metric, first, last):
-    """Defect of the polynomial at the start, as Newton sees it, relative to |psi| + eps."""
-    stages, m = dS.shape
-    N = A.shape[1]
-    psi, work, e, t = np.empty(N), np.empty(N), np.empty(m), np.empty(m)
-    gram, product, slope = np.empty((m, m)), np.empty((m, m)), np.empty((m, m))
-    _balance(A, basis, apart, first, psi, work, e)
-    _slope(A, basis, apart, first, work, gram, product, slope)
-    for k in range(m):
-        t[k] = 0.0
-        for j in range(stages):
-            t[k] -= D0[j] * (sgn[k] * dS[j, k]) / H
-    scale = np.empty(m)
-    for k in range(m):
-        for q in range(m):
-            e[k] -= metric[k, q] * t[q]
-            slope[k, q] += metric[k, q] / (shift * H)
-        scale[k] = 1.0 / math.sqrt(slope[k, k])
-    for k in range(m):
-        e[k] *= scale[k]
-        for q in range(m):
-            slope[k, q] *= scale[k] * scale[q]
-    if not _solve_dense(slope, e):
-        return math.inf
-    for k in range(m):
-        e[k] *= scale[k]
-    from_basis(A, basis, apart, e, work)
-    return max(_relative(p_is_2, b, work, first), _relative(p_is_2, b, work, last))
-
-
-@jit_inner
-def _reach(A, p_is_2, basis, apart, sgn, dS, H, end_row, point, rate, work):
+def _reach(where, frame, radau, H, rate, work):
     """Rate of tau_B at the end of a step, and the time it may go on before a slack is taken."""
-    stages, m = dS.shape
-    for k in range(m):
+    last = radau.nodes.size - 1
+    point = work.points[last]
+    for k in range(rate.size):
         rate[k] = 0.0
-        for j in range(stages):
-            rate[k] -= end_row[j] * (sgn[k] * dS[j, k]) / H
-    if p_is_2:
+        for j in range(radau.nodes.size):
+            rate[k] -= radau.D[last, j] * (frame.sgn[k] * work.dS[j, k]) / H
+    if where.p_is_2:
         return math.inf
-    from_basis(A, basis, apart, rate, work)
+    from_basis(where.A, frame.basis, frame.apart, rate, work.rest)
     reach = math.inf
-    for j in range(work.size):
-        room = point.slack_minus[j] if work[j] > 0.0 else point.slack_plus[j]
-        if abs(work[j]) > 0.0:
-            reach = min(reach, _SHRINK * room / abs(work[j]))
+    for j in range(work.rest.size):
+        room = point.slack_minus[j] if work.rest[j] > 0.0 else point.slack_plus[j]
+        if abs(work.rest[j]) > 0.0:
+            reach = min(reach, _SHRINK * room / abs(work.rest[j]))
     return reach
 
 
 @jit_inner
-def _guess(p_is_2, nodes, H, sgn, s0, rate, dS):
+def _guess(p_is_2, nodes, H, state, rate, dS):
     """Straight on from the start, no slack taken wholly."""
     for i in range(dS.shape[0]):
-        for k in range(s0.size):
-            d = -sgn[k] * (rate[k] * (nodes[i] * H))
+        for k in range(rate.size):
+            d = -state.sgn[k] * (rate[k] * (nodes[i] * H))
             if not p_is_2:
-                d = min(max(d, -0.9 * s0[k]), 0.5 * (2.0 - s0[k]))
+                d = min(max(d, -0.9 * state.s[k]), 0.5 * (2.0 - state.s[k]))
             dS[i, k] = d
-
-
-@jit_inner
-def _settled(point, limit, eps, rtol):
-    for j in range(limit.size):
-        psi = point.minus[j] - point.plus[j]
-        if not abs(psi - limit[j]) <= rtol * (abs(limit[j]) + eps):
-            return False
-    return True
 
 
 @jit_inner
@@ -282,158 +97,207 @@ def _same_set(first, second):
     return True
 
 
-@jit
-def slack_piece(
-    A, y, squares, p_is_2, b, level, eps, c, tables, rtol, tol, grid, keep, limit, budget,
-    columns, sgn, s, clock, counts, seg_t, seg_columns, seg_sgn, seg_S,
-):  # fmt: skip
-    """Up to `budget` attempts of a step; ``(code, segments)``.
+@jit_inner
+def _place(where, state, point):
+    """The frame of the state, and the point there."""
+    m = state.s.size
+    basis, metric = make_basis(where.A, where.y, state.columns), np.empty((m, m))
+    apart = locate(
+        where.A, where.p_is_2, where.b, where.level, basis, no_columns(m), state.sgn, state.s,
+        point,
+    )  # fmt: skip
+    multiply(basis.inverse, basis.inverse_t, metric)
+    return Frame(basis, apart, metric, state.sgn)
 
-    clock = (t, its rounding, rest of the time, next step, -, lambda' / c, rounding of s);
-    columns, sgn, s is the state; counts = (steps, rejections, evaluations,
-    factorisations). ``seg_S`` (K, stages + 1, m) holds the slacks at 0, then their
-    changes at the nodes.
-    """
-    nodes, D, D0, shift = tables
-    stages = nodes.size
-    m, N = A.shape
-    point = new_point(N)
-    points = [new_point(N) for _ in range(stages)]
-    dS, rate, work, metric = np.empty((stages, m)), np.zeros(m), np.empty(N), np.empty((m, m))
-    low, chosen = clock[5 + m :], np.empty(m, np.int64)
-    basis, apart = make_basis(A, y, columns), no_columns(m)
-    apart = locate(A, p_is_2, b, level, basis, apart, sgn, s, point)
-    segments, index = 0, 0
-    moving = False
-    for _ in range(budget):
-        if segments == seg_t.shape[0]:
-            break
-        if not moving:  # the state is new: its basis, and the rate there if it is no balance
-            if not select_basis(A, point.D, squares, chosen):
-                return STUCK, segments
-            if not _same_set(chosen, columns):
-                reselect(A, squares, p_is_2, level, point, sgn, s, columns)
-                for k in range(m):
-                    low[k] = 0.0
-            basis, apart = make_basis(A, y, columns), no_columns(m)
-            apart = locate(A, p_is_2, b, level, basis, apart, sgn, s, point)
-            multiply(basis.inverse, basis.inverse_t, metric)
-            moving = True
+
+@jit_inner
+def _choose_basis(where, point, state, chosen):
+    """The columns of largest slope as the basis of the state; False if they depend."""
+    if not select_basis(where.A, point.D, where.squares, chosen):
+        return False
+    if not _same_set(chosen, state.columns):
+        reselect(
+            where.A, where.squares, where.p_is_2, where.level, point, state.sgn, state.s,
+            state.columns,
+        )  # fmt: skip
+        for k in range(state.low.size):
+            state.low[k] = 0.0
+    return True
+
+
+@jit_inner
+def _keep(kept, k, state, after, dS):
+    kept.t[k, 0], kept.t[k, 1] = state.clock[0], after
+    copy_to(state.sgn, kept.sgn[k])
+    copy_to(state.s, kept.S[k, 0])
+    for i in range(state.columns.size):
+        kept.columns[k, i] = state.columns[i]
+    for i in range(dS.shape[0]):
+        copy_to(dS[i], kept.S[k, i + 1])
+
+
+@jit_inner
+def _move(where, state, change):
+    """Take the slacks on by `change`; `locate` turns the signs of those past the middle."""
+    s, low = state.s, state.low
+    top = where.level if where.p_is_2 else 1.0
+    for k in range(s.size):
+        d = low[k] + change[k]
+        total = s[k] + d
+        low[k] = d - (total - s[k])
+        s[k] = total
+        if s[k] > top:
+            low[k] = -low[k]
+
+
+@jit_inner
+def _factor(error, tol, stages, least, most):
+    """Of the next step after one of that error."""
+    if not error > 0.0:
+        return most
+    return max(least, min(most, 0.8 * (tol / error) ** (1.0 / (stages + 1))))
+
+
+@jit_inner
+def _accept(where, frame, radau, state, h, error, tol, work):
+    """The state at the end of the step h, and the next one; `rate` of tau_B is work space."""
+    clock, m, stages = state.clock, state.s.size, radau.nodes.size
+    move = h + clock[1]
+    after = clock[0] + move
+    reach = _reach(where, frame, radau, where.c * h, work.t, work)
+    for q in range(m):  # lambda' = A_B^-T tau_B'
+        state.rate[q] = 0.0
         for k in range(m):
-            rate[k] = 0.0
-            for q in range(m):
-                rate[k] += A[q, columns[k]] * clock[5 + q]  # lambda' at the end of the last step
-        t, h = clock[0], clock[3]
+            state.rate[q] += frame.basis.inverse[k, q] * work.t[k]
+    _move(where, state, work.dS[stages - 1])
+    clock[1] = move - (after - clock[0])
+    clock[0] = after
+    clock[2] -= h
+    if clock[2] > 0.0:
+        clock[3] = min(_factor(error, tol, stages, 0.2, 8.0) * h, max(reach / where.c, 1e-3 * h))
+    state.counts[0] += 1
+
+
+@jit_inner
+def _attempt(where, frame, radau, state, h, tol, point, work):
+    """One step of h: its error, infinite where Newton fails."""
+    A, H, m = where.A, where.c * h, state.s.size
+    for k in range(m):
+        work.t[k] = 0.0
+        for q in range(m):
+            work.t[k] += A[q, state.columns[k]] * state.rate[q]
+    _guess(where.p_is_2, radau.nodes, H, state, work.t, work.dS)
+    if not solve_stages(where, frame, radau, state.s, state.low, H, tol, work, state.counts):
+        return math.inf
+    return defect(where, frame, radau, H, point, work)
+
+
+@jit_inner
+def _settled(point, eps, goal, psi):
+    for j in range(psi.size):
+        psi[j] = point.minus[j] - point.plus[j]
+    return at_rest(psi, eps, goal)
+
+
+@jit
+def slack_piece(where, radau, goal, state, kept):
+    """Up to ``goal.budget`` attempts of a step; ``(code, segments)``."""
+    m, N = where.A.shape
+    stages, clock, grid = radau.nodes.size, state.clock, goal.grid
+    point, work, chosen = new_point(N), new_work(stages, m, N), np.empty(m, np.int64)
+    frame = _place(where, state, point)
+    used, index, moving = 0, 0, False
+    for _ in range(goal.budget):
+        if used == kept.t.shape[0]:
+            break
+        if not moving:  # the state is new
+            if not _choose_basis(where, point, state, chosen):
+                return STUCK, used
+            frame = _place(where, state, point)
+            moving = True
+        h = clock[3]
         last = 1.0001 * h >= clock[2]
         if last:
             h = clock[2]
-        H = c * h
-        if not H > 1e-300:
-            return STUCK, segments
-        _guess(p_is_2, nodes, H, sgn, s, rate, dS)
-        error = math.inf
-        if _newton(
-            A, p_is_2, b, level, basis, apart, sgn, s, low, H, D, metric, tol, dS, points, counts
-        ):  # fmt: skip
-            error = _error(
-                A, p_is_2, b, basis, apart, sgn, dS, H, D0, shift, metric, point,
-                points[stages - 1],
-            )  # fmt: skip
-        if not error <= tol:
-            counts[1] += 1
-            factor = 0.25
-            if error < math.inf:
-                factor = max(0.1, min(0.7, 0.8 * (tol / error) ** (1.0 / (stages + 1))))
+        if not where.c * h > 1e-300:
+            return STUCK, used
+        error = _attempt(where, frame, radau, state, h, goal.tol, point, work)
+        if not error <= goal.tol:
+            state.counts[1] += 1
+            factor = _factor(error, goal.tol, stages, 0.1, 0.7) if error < math.inf else 0.25
             clock[3] = factor * h
             continue
-        counts[0] += 1
-        move = h + clock[1]
-        after = t + move
-        clock[1] = move - (after - t)
-        while index < grid.size and grid[index] <= t:
+        after = clock[0] + (h + clock[1])
+        while index < grid.size and grid[index] <= clock[0]:
             index += 1
-        if keep or (index < grid.size and (grid[index] <= after or last)):
-            seg_t[segments, 0], seg_t[segments, 1] = t, after
-            copy_to(sgn, seg_sgn[segments])
-            copy_to(s, seg_S[segments, 0])
-            for k in range(m):
-                seg_columns[segments, k] = columns[k]
-            for i in range(stages):
-                copy_to(dS[i], seg_S[segments, i + 1])
-            segments += 1
-        reach = _reach(
-            A, p_is_2, basis, apart, sgn, dS, H, D[stages - 1], points[stages - 1], rate, work
-        )
-        for q in range(m):  # lambda' = A_B^-T tau_B'
-            clock[5 + q] = 0.0
-            for k in range(m):
-                clock[5 + q] += basis.inverse[k, q] * rate[k]
-        for k in range(m):
-            change = low[k] + dS[stages - 1, k]
-            total = s[k] + change
-            low[k] = change - (total - s[k])
-            s[k] = total
-            if s[k] > (level if p_is_2 else 1.0):  # `locate` turns the sign
-                low[k] = -low[k]
-        apart = locate(A, p_is_2, b, level, basis, apart, sgn, s, point)
+        if goal.keep or (index < grid.size and (grid[index] <= after or last)):
+            _keep(kept, used, state, after, work.dS)
+            used += 1
+        _accept(where, frame, radau, state, h, error, goal.tol, work)
+        locate(
+            where.A, where.p_is_2, where.b, where.level, frame.basis, frame.apart, state.sgn,
+            state.s, point,
+        )  # fmt: skip
         moving = False
-        factor = 8.0
-        if error > 0.0:
-            factor = max(0.2, min(8.0, 0.8 * (tol / error) ** (1.0 / (stages + 1))))
-        clock[0] = after
-        clock[2] -= h
-        if not last:
-            clock[3] = min(factor * h, max(reach / c, 1e-3 * h))
         if last:
-            return ARRIVED, segments
-        if limit.size > 0 and _settled(point, limit, eps, rtol):
-            return CONVERGED, segments
-    return PIECE, segments
+            return ARRIVED, used
+        if goal.limit.size > 0 and _settled(point, where.eps, goal, work.psi):
+            return CONVERGED, used
+    return PIECE, used
+
+
+@jit_inner
+def _slacks_at(nodes, S, theta, s):
+    """The slacks at theta in [0, 1] of a step, by Lagrange's weights."""
+    stages = nodes.size
+    if theta == 1.0:
+        for i in range(s.size):
+            s[i] = S[0, i] + S[stages, i]
+        return
+    copy_to(S[0], s)
+    for j in range(stages):
+        weight = theta / nodes[j]
+        for q in range(stages):
+            if q != j:
+                weight *= (theta - nodes[q]) / (nodes[j] - nodes[q])
+        for i in range(s.size):
+            s[i] += weight * S[j + 1, i]
+
+
+@jit_inner
+def _observe(where, p, basis, point, row, seen):
+    """The point into a row of what is seen; u and v are the roots of the halves of psi."""
+    psi, u, v, dual, loss = seen
+    m, N = where.A.shape
+    r = np.empty(m)
+    for j in range(N):
+        psi[row, j] = point.minus[j] - point.plus[j]
+        u[row, j], v[row, j] = point.minus[j] ** (1.0 / p), point.plus[j] ** (1.0 / p)
+    for q in range(m):
+        dual[row, q] = 0.0
+        for i in range(m):
+            dual[row, q] += basis.inverse[i, q] * point.tau[basis.columns[i]]
+    matvec(where.A, psi[row], r)
+    loss[row] = 0.0
+    for i in range(m):
+        loss[row] += 0.5 * (r[i] - where.y[i]) * (r[i] - where.y[i])
 
 
 @jit
-def observe_slack(
-    A, y, p, b, level, nodes, seg_t, seg_columns, seg_sgn, seg_S, times, psi, u, v, dual, loss
-):
-    """The flow at ascending times inside the segments; u and v as the roots of the halves."""
-    m, N = A.shape
-    p_is_2 = p == 2.0
-    stages = nodes.size
+def observe_slack(where, p, nodes, kept, times, seen):
+    """The flow at ascending times inside the segments; seen = (psi, u, v, dual, loss)."""
+    m, N = where.A.shape
     point, k, built = new_point(N), 0, -1
-    basis = make_basis(A, y, seg_columns[0].copy())
-    s, t, r = np.empty(m), np.empty(m), np.empty(m)
+    basis, s = make_basis(where.A, where.y, kept.columns[0].copy()), np.empty(m)
     for row in range(times.size):
-        while k < seg_t.shape[0] - 1 and times[row] > seg_t[k, 1]:
+        while k < kept.t.shape[0] - 1 and times[row] > kept.t[k, 1]:
             k += 1
-        sgn = seg_sgn[k].copy()
         if built != k:
-            basis = make_basis(A, y, seg_columns[k].copy())
+            basis = make_basis(where.A, where.y, kept.columns[k].copy())
             built = k
-        width = seg_t[k, 1] - seg_t[k, 0]
-        theta = min(max((times[row] - seg_t[k, 0]) / width, 0.0), 1.0) if width > 0.0 else 1.0
-        if theta == 1.0:
-            for i in range(m):
-                s[i] = seg_S[k, 0, i] + seg_S[k, stages, i]
-        else:
-            copy_to(seg_S[k, 0], s)
-            for j in range(stages):
-                weight = theta / nodes[j]
-                for q in range(stages):
-                    if q != j:
-                        weight *= (theta - nodes[q]) / (nodes[j] - nodes[q])
-                for i in range(m):
-                    s[i] += weight * seg_S[k, j + 1, i]
-        locate(A, p_is_2, b, level, basis, no_columns(m), sgn, s, point)
-        for j in range(N):
-            psi[row, j] = point.minus[j] - point.plus[j]
-            u[row, j], v[row, j] = point.minus[j] ** (1.0 / p), point.plus[j] ** (1.0 / p)
-        for i in range(m):
-            t[i] = point.tau[basis.columns[i]]
-        for q in range(m):
-            dual[row, q] = 0.0
-            for i in range(m):
-                dual[row, q] += basis.inverse[i, q] * t[i]
-        matvec(A, psi[row], r)
-        loss[row] = 0.0
-        for i in range(m):
-            loss[row] += 0.5 * (r[i] - y[i]) * (r[i] - y[i])
+        width = kept.t[k, 1] - kept.t[k, 0]
+        theta = min(max((times[row] - kept.t[k, 0]) / width, 0.0), 1.0) if width > 0.0 else 1.0
+        _slacks_at(nodes, kept.S[k], theta, s)
+        sgn = kept.sgn[k].copy()
+        locate(where.A, where.p_is_2, where.b, where.level, basis, no_columns(m), sgn, s, point)
+        _observe(where, p, basis, point, row, seen)

@@ -6,12 +6,12 @@ import dataclasses
 import math
 import threading
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastdln._cached import cached_property
 from fastdln._check import check_count, check_depth
 from fastdln._many import curves_of, how_many
 from fastdln._operator import Blocks
@@ -140,10 +140,11 @@ def _batch(
 
     def solve(part: list[int]) -> list[FlowLimit]:
         curves: list[Curve | None] = [None] * len(part)
-        if len(part) > 1 and _together(problems[part[0]], p, targets, limit):
+        at_once = len(part) > 1 and _together(problems[part[0]], p, targets, limit) > 0
+        if at_once:
             curves = curves_of([problems[k][0] for k in part], p, targets.high, targets.low, limit)
         return [
-            _limit(problems[k][0], p, targets, limit, problems[k][1])
+            _limit(problems[k][0], p, targets, limit, problems[k][1], tried=at_once)
             if curve is None
             else _wrap(_Behind(problems[k][0], p, curve, limit), targets)
             for k, curve in zip(part, curves, strict=True)
@@ -177,7 +178,8 @@ def _parts(
     for k, (problem, _) in enumerate(problems):
         key = (problem.m, problem.N, problem._matrix is None)
         groups.setdefault(key, []).append(k)
-    most = max(1, min(_TOGETHER, len(problems) // (4 * thread_count())))
+    threads = thread_count()  # one alone has nothing to share out
+    most = max(1, min(_TOGETHER, len(problems) // (4 * threads))) if threads > 1 else _TOGETHER
     parts = []
     for group in groups.values():
         several = _together(problems[group[0]], p, targets, limit)
@@ -187,9 +189,10 @@ def _parts(
 
 
 def _limit(
-    problem: Problem, p: float, targets: Targets, limit: int, error: InputError | None = None
-) -> FlowLimit:
-    """The limit of one problem, everything checked."""
+    problem: Problem, p: float, targets: Targets, limit: int, error: InputError | None = None,
+    tried: bool = False,
+) -> FlowLimit:  # fmt: skip
+    """The limit of one problem, everything checked; `tried`: not by one call of a kernel."""
     if problem.large:
         if not problem.y.any():
             return _trivial(problem, targets)
@@ -204,6 +207,10 @@ def _limit(
         found = _in_pieces(problem, constraints, p, targets, limit)
         if found is not None:
             return found
+    if targets.high.size > 1 and not tried and _together((problem, error), p, targets, limit):
+        curve = curves_of([problem], p, targets.high, targets.low, limit)[0]
+        if curve is not None:
+            return _wrap(_Behind(problem, p, curve, limit), targets)
     return _along_the_path(constraints, p, targets, limit, error)
 
 

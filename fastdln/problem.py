@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._cached import cached_property
 from fastdln._check import check_count, real_array
 from fastdln._operator import Matrix
 from fastdln._spread import as_matrix

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._cached import cached_property
 from fastdln._display import Displayed
 
 __all__ = ["FlowEvent", "FlowLimit", "FlowPath", "FlowStats", "L1Minimizer", "Status"]

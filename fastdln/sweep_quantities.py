@@ -15,7 +15,7 @@ from fastdln.limit import flow_limit
 from fastdln.minimizer import l1_minimizer
 from fastdln.problem import Problem
 from fastdln.rates import convergence_rate
-from fastdln.results import Status
+from fastdln.results import FlowLimit, Status
 from fastdln.sweep_grid import Config
 
 __all__ = ["ERROR", "MISSING", "QUANTITIES", "STATUSES", "Point", "Quantity", "Variable", "code_of"]
@@ -74,6 +74,7 @@ class Quantity:
     needs: ClassVar[tuple[str, ...]] = ()  # what the config must give
     takes: ClassVar[tuple[str, ...]] = ()  # what it may give besides
     together: ClassVar[bool] = False  # whether one call solves many initialisations
+    problems_together: ClassVar[bool] = False  # and many problems
 
     def variables(self, config: Config) -> list[Variable]:
         """Variables beside status and seconds, which all quantities have."""
@@ -82,6 +83,10 @@ class Quantity:
     def solve(self, point: Point) -> Values:
         """Values of the variables at a point, and "status"."""
         raise NotImplementedError
+
+    def solve_all(self, points: list[Point]) -> list[Values]:
+        """Values at points of one depth and the same initialisations, as `solve` gives them."""
+        return [self.solve(point) for point in points]
 
     def seconds(self, m: int, N: int, together: int) -> float:
         """About how long one configuration takes, `together` at a time; for chunk sizes."""
@@ -111,7 +116,7 @@ class Limit(Quantity):
     name = "limit"
     axes = ("p", "size")
     needs = ("size",)
-    together = True
+    together = problems_together = True
 
     def variables(self, config: Config) -> list[Variable]:
         """psi, its distance to W_p, and how surely."""
@@ -128,7 +133,16 @@ class Limit(Quantity):
     def solve(self, point: Point) -> Values:
         """One path through all initialisations of the point."""
         given: Mapping[str, Any] = point.initialisation
-        limit = flow_limit(point.problem, point.p, **given)
+        return self._values(point, flow_limit(point.problem, point.p, **given))
+
+    def solve_all(self, points: list[Point]) -> list[Values]:
+        """Small problems by one call of a kernel, to the bits that each gives alone."""
+        given: Mapping[str, Any] = points[0].initialisation
+        limits = flow_limit([point.problem for point in points], points[0].p, **given)
+        return [self._values(*pair) for pair in zip(points, limits, strict=True)]
+
+    @staticmethod
+    def _values(point: Point, limit: FlowLimit) -> Values:
         if getattr(point.problem, "large", False):  # of its A there are products only
             log_distance = np.full(len(limit.psi), np.nan)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import threading
 import time
@@ -41,15 +42,28 @@ def run_piece(config: Config, layout: Layout, piece: Piece) -> PieceResult:
     failures: list[dict[str, Any]] = []
     batches = list(layout.batches((0,) * len(layout.axes), piece))
     first = layout.number(batches[0])
-    sizes = [layout.count(where) for where in batches]
-    out, row = blank(layout, config, (sum(sizes),)), 0
-    for where, size in zip(batches, sizes, strict=True):
+    ends = [0, *itertools.accumulate(layout.count(where) for where in batches)]
+    out = blank(layout, config, (ends[-1],))
+    for group in _groups(quantity, batches):
         start = time.perf_counter()
-        values = _solve(quantity, config, where, problems, failures)
-        fill_rows(out, row, values)
-        out["seconds"][row : row + size] = (time.perf_counter() - start) / size
-        row += size
-    return PieceResult(first, row, out, failures)
+        found = _solve(quantity, config, [batches[k] for k in group], problems, failures)
+        for k, values in zip(group, found, strict=True):
+            fill_rows(out, ends[k], values)
+        elapsed = time.perf_counter() - start
+        rows = np.concatenate([np.arange(ends[k], ends[k + 1]) for k in group])
+        out["seconds"][rows] = elapsed / rows.size
+    return PieceResult(first, ends[-1], out, failures)
+
+
+def _groups(quantity: Quantity, batches: list[dict[str, Any]]) -> list[list[int]]:
+    """Which batches one call solves: those of one depth and the same initialisations."""
+    if not quantity.problems_together:
+        return [[k] for k in range(len(batches))]
+    groups: dict[Any, list[int]] = {}
+    for k, where in enumerate(batches):
+        block = where.get("size", slice(0, 1))
+        groups.setdefault((where["p"], block.start, block.stop), []).append(k)
+    return list(groups.values())
 
 
 def fill_rows(target: Values, first: int, values: Values) -> None:
@@ -63,23 +77,38 @@ def fill_rows(target: Values, first: int, values: Values) -> None:
 
 
 class _Builder:
-    """Problems of one piece: batches that follow each other often share theirs."""
+    """Problems of one piece, each built once: depths and batches share them."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._last: tuple[Any, Problem | None] = (None, None)
+        self._built: dict[Any, Problem] = {}
 
     def __call__(self, where: dict[str, Any]) -> Problem:
         key = where["problem"], where.get("seed")
-        if key != self._last[0] or self._last[1] is None:
+        if key not in self._built:
             seeds = self._config.seed
             seed = None if seeds is None else int(seeds[where["seed"]])
-            self._last = key, self._config.problems[where["problem"]].build(seed)
-        assert self._last[1] is not None
-        return self._last[1]
+            self._built[key] = self._config.problems[where["problem"]].build(seed)
+        return self._built[key]
 
 
 def _solve(
+    quantity: Quantity, config: Config, group: list[dict[str, Any]], problems: _Builder,
+    failures: list[dict[str, Any]],
+) -> list[Values]:  # fmt: skip
+    """Values of some batches. An error among them is taken to the one that causes it."""
+    if len(group) > 1:
+        try:
+            with np.errstate(all="ignore"):
+                return quantity.solve_all([_point(config, where, problems) for where in group])
+        except MemoryError:
+            raise
+        except Exception:  # what it says is told where it belongs, below
+            pass
+    return [_alone(quantity, config, where, problems, failures) for where in group]
+
+
+def _alone(
     quantity: Quantity, config: Config, where: dict[str, Any], problems: _Builder,
     failures: list[dict[str, Any]],
 ) -> Values:  # fmt: skip
@@ -87,7 +116,7 @@ def _solve(
     block = where.get("size", slice(0, 1))
     try:
         with np.errstate(all="ignore"):
-            return quantity.solve(_point(config, where, problems, block))
+            return quantity.solve(_point(config, where, problems))
     except MemoryError:
         raise
     except Exception as error:
@@ -98,7 +127,7 @@ def _solve(
             failures.append({"quantity": quantity.name, "index": place, "message": message})
             return {"status": np.array([ERROR], np.int8)}
     parts = [
-        _solve(quantity, config, {**where, "size": slice(k, k + 1)}, problems, failures)
+        _alone(quantity, config, {**where, "size": slice(k, k + 1)}, problems, failures)
         for k in range(block.start, block.stop)
     ]
     return _joined(parts)
@@ -114,12 +143,12 @@ def _joined(parts: list[Values]) -> Values:
     return out
 
 
-def _point(config: Config, where: dict[str, Any], problems: _Builder, block: slice) -> Point:
+def _point(config: Config, where: dict[str, Any], problems: _Builder) -> Point:
     step = math.nan if config.step_size is None else config.step_size[where.get("step_size", 0)]
     return Point(
         problem=problems(where),
         p=float(config.p[where["p"]]),
-        block=block,
+        block=where.get("size", slice(0, 1)),
         step_size=float(step),
         config=config,
     )

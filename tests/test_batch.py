@@ -140,15 +140,18 @@ def test_problems_of_one_shape_are_solved_in_one_call_to_the_same_bits(monkeypat
     if shared:
         problems = [problems[0].with_y(y) for y in Y]
     log_alpha = np.array([-9.0, 12.0, -200.0])
-    for limit, problem in zip(
-        fd.flow_limit(problems, p, log_alpha=log_alpha), problems, strict=True
-    ):
-        alone = fd.flow_limit(fd.Problem(problem.A, problem.y), p, log_alpha=log_alpha)
-        _same(limit, alone)
-        assert np.array_equal(limit.deviation, alone.deviation)
-        assert np.array_equal(limit.minimizer.psi, alone.minimizer.psi)
+    limits = fd.flow_limit(problems, p, log_alpha=log_alpha)
     assert sum(calls) == 40
     assert max(calls) > 1
+    curves = [fd.flow_limit(problem, p, log_alpha=log_alpha) for problem in problems]
+    assert sum(calls) == 40 + 39  # one call serves several alphas; y = 0 needs none
+    monkeypatch.setattr("fastdln.limit.how_many", lambda *given: 0)
+    for limit, curve, problem in zip(limits, curves, problems, strict=True):
+        alone = fd.flow_limit(fd.Problem(problem.A, problem.y), p, log_alpha=log_alpha)
+        _same(limit, alone)
+        _same(curve, alone)
+        assert np.array_equal(limit.deviation, alone.deviation)
+        assert np.array_equal(limit.minimizer.psi, alone.minimizer.psi)
 
 
 def test_limits_beyond_the_smallest_double_go_one_by_one(monkeypatch):

@@ -57,7 +57,7 @@ def solved(monkeypatch):
     original = sweep_work._solve
 
     def count(*arguments):
-        batches.append(1)
+        batches.extend(arguments[2])
         return original(*arguments)
 
     monkeypatch.setattr(sweep_work, "_solve", count)

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from fastdln._batch import Batch
 from fastdln._leaping import Leaper
-from fastdln._stepping import DIVERGED, STALLED, RowStepper, Stepper
+from fastdln._stepping import DIVERGED, GROUPED_FROM, GROUPS, STALLED, RowStepper, Stepper
 from fastdln._stepping_products import ProductStepper
+from fastdln._threads import run_tasks
 from fastdln.descent_path import DescentPath, DescentStats
 from fastdln.kernels import collocation as engine
+from fastdln.kernels.linear import matvec
 from fastdln.problem import Problem
 from fastdln.results import Status
 
@@ -253,9 +255,29 @@ def _losses(problem: Problem, psi: Array) -> Array:
             assert problem._matrix is not None
             products = [problem._matrix.matvec(row) for row in psi]
             return np.array([0.5 * float(np.sum((one - problem.y) ** 2)) for one in products])
-        rows = psi.reshape(-1, problem.N)  # one product, not one for each configuration
-        residual = (rows @ problem.dense.T).reshape(*psi.shape[:-1], -1) - problem.y
+        sums = _products(problem.dense, psi.reshape(-1, problem.N))
+        residual = sums.reshape(*psi.shape[:-1], -1) - problem.y
         return 0.5 * np.einsum("...i,...i->...", residual, residual)
+
+
+def _products(A: Array, rows: Array) -> Array:
+    """A times each row.
+
+    Not by BLAS where that has threads: they keep a core busy long after, and a descent that
+    follows would take twice its time.
+    """
+    m, N = A.shape
+    if m * N < GROUPED_FROM:
+        return rows @ A.T
+    out = np.empty((len(rows), m))
+
+    def share(i: int) -> None:
+        low, high = m * i // GROUPS, m * (i + 1) // GROUPS
+        for row, sums in zip(rows, out, strict=True):
+            matvec(A[low:high], row, sums[low:high])
+
+    run_tasks(share, GROUPS)
+    return out
 
 
 def _step_array(steps: list[float]) -> NDArray[Any]:

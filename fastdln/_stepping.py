@@ -20,12 +20,20 @@ from fastdln.kernels import descent_compensated, descent_plain
 from fastdln.kernels.descent_plain import DIVERGED, MOVING, STALLED
 from fastdln.kernels.descent_tickets import new_clock, reason
 
-__all__ = ["DIVERGED", "MOVING", "STALLED", "RowStepper", "Stepper"]
+__all__ = [
+    "DIVERGED",
+    "GROUPED_FROM",
+    "GROUPS",
+    "MOVING",
+    "STALLED",
+    "RowStepper",
+    "Stepper",
+]
 
 Array = NDArray[np.float64]
 
-_GROUPED_FROM = 1 << 20  # entries of A: from here on rows are split into groups
-_GROUPS = 8
+GROUPED_FROM = 1 << 20  # entries of A: from here on rows are split into groups
+GROUPS = 8
 _SECONDS = 0.1
 _DRAWS = 1 << 16  # random numbers at a time
 
@@ -46,7 +54,7 @@ class Stepper:
         self.compensated = compensated
         self.rows = 6 if compensated else 3
         m, N = A.shape
-        groups = min(_GROUPS, m) if m * N >= _GROUPED_FROM else 1
+        groups = min(GROUPS, m) if m * N >= GROUPED_FROM else 1
         self.cuts = np.array([m * i // groups for i in range(groups + 1)])
         self.ends = np.array([N * i // groups for i in range(groups + 1)])  # of what is updated
         rate = step_size * p

@@ -117,6 +117,20 @@ def gradient_descent(
     if first > last:
         raise ValueError(f"n_steps must be at least {first}, the step of start, got {last}")
     steps = _default_steps(first, last) if save_steps is None else _checked(save_steps, first, last)
+    method = _check_method(method, problem, many, batch_size, last, start)
+    drawn = _check_rows(problem, method, many, batch_size, rng, start)
+    given = Run(
+        *(problem, p, alphas.tolist(), step_sizes.tolist(), steps, last, method, start),
+        *(rtol, drawn, many),
+    )
+    return carry_out(given)
+
+
+def _check_method(
+    method: str, problem: Problem, many: bool, batch_size: Any, last: float,
+    start: DescentPath | None,
+) -> str:  # fmt: skip
+    """The method itself in place of "auto", if it can do what is asked for."""
     if method == "auto" and (batch_size is not None or problem.large):
         method = "plain"
     if problem.large and (method != "plain" or many or batch_size is not None):
@@ -131,12 +145,7 @@ def gradient_descent(
         raise ValueError(f"start must come from method {method!r}, got one of {start.method!r}")
     if last == math.inf and method != "leap":
         raise ValueError(f"n_steps must be finite for method {method!r}, got inf")
-    drawn = _check_rows(problem, method, many, batch_size, rng, start)
-    given = Run(
-        *(problem, p, alphas.tolist(), step_sizes.tolist(), steps, last, method, start),
-        *(rtol, drawn, many),
-    )
-    return carry_out(given)
+    return method
 
 
 def _choice(problem: Problem, last: float) -> str:

@@ -155,12 +155,23 @@ def sweep(
         quantity=quantity, t=t, step_size=step_size, n_steps=n_steps, save_steps=save_steps,
         keep_psi=keep_psi,
     )  # fmt: skip
+    return _run(
+        config, store, overwrite, _checked(chunk, "chunk"), _checked(workers, "workers"),
+        client, scheduler, progress,
+    )  # fmt: skip
+
+
+def _checked(count: Any, name: str) -> int | None:
+    return None if count is None else check_count(name, count, 1)
+
+
+def _run(
+    config: Config, store: str | os.PathLike[str] | None, overwrite: bool, chunk: int | None,
+    workers: int | None, client: Any, scheduler: str | None, progress: bool | None,
+) -> xarray.Dataset:  # fmt: skip
+    """The sweep of a config, in its store or in one that goes away."""
     if client is not None and scheduler is not None:
         raise ValueError("only one of client and scheduler can be given, got both")
-    if workers is not None:
-        workers = check_count("workers", workers, 1)
-    if chunk is not None:
-        chunk = check_count("chunk", chunk, 1)
     layouts = {name: make_layout(QUANTITIES[name], config, chunk) for name in config.quantities}
     with dask_client(client, scheduler) as cluster:
         how = _Executor(config, workers or thread_count(), cluster)

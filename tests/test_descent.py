@@ -85,7 +85,7 @@ def test_reference_table_step_by_step(reference):
 
 @pytest.mark.parametrize("method", ["plain", "compensated"])
 def test_bits_do_not_depend_on_the_number_of_threads(method, monkeypatch):
-    monkeypatch.setattr(_stepping, "_GROUPED_FROM", 1)
+    monkeypatch.setattr(_stepping, "GROUPED_FROM", 1)
     problem = gaussian(20, 50)
     psis = []
     for count in (1, 2):

@@ -22,6 +22,7 @@ from ..common import reference
 _SIZES = ((50, 500), (200, 10_000), (500, 100_000))
 _P, _ALPHA, _ETA = 3.0, 0.1, 1e-4
 _SECONDS = 0.6  # for the loops of one repeat
+_REST = 0.2  # after a product the threads of OpenBLAS keep the cores busy for a tenth of a second
 _LEAST = 20  # steps in a loop: the loss and the copies of a result cost as much as two steps
 
 
@@ -88,7 +89,8 @@ def jax_loop(A: np.ndarray, y: np.ndarray) -> Callable[[int], None] | None:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Wall time of one call, once the threads of a BLAS that was at work before are asleep."""
+    time.sleep(_REST)
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -49,11 +49,8 @@ class Side(NamedTuple):
     sign: float  # the slack goes with sign * tau
     P: np.ndarray
     s: np.ndarray
-    gap: np.ndarray
-    rho: np.ndarray
-    P_next: np.ndarray  # after the step, before its correction
-    s_next: np.ndarray
-    fix: np.ndarray  # log(P^(1/b) s / sigma) there: what the correction removes
+    gap: np.ndarray  # from `_predict` on s after the step, before its correction
+    rho: np.ndarray  # from there on u, with what the correction removes: log(P^(1/b) s / sigma)
 
 
 @jit_inner
@@ -80,7 +77,7 @@ def _fill_D(b, minus, plus, D):
 @jit_inner
 def _new_side(sign, P, s):
     N = P.size
-    return Side(sign, P, s, np.zeros(N), np.empty(N), np.empty(N), np.empty(N), np.empty(N))
+    return Side(sign, P, s, np.zeros(N), np.empty(N))
 
 
 @jit
@@ -150,24 +147,26 @@ def _direction(A, b, basis, apart, S, scale, minus, plus, psi, rest, dtau, t):
 
 
 @jit_inner
-def _predict(b, sigma, side, dtau):
-    """Fill P_next, s_next and fix."""
+def _predict(b, sigma, side, dtau, psi):
+    """Subtract sign * P after the step and its correction at fixed tau from psi.
+
+    The gaps give way to the slacks there, rho to u.
+    """
     for j in range(side.P.size):
-        side.P_next[j] = side.P[j] * _growth(b, _change(b, side, j, dtau[j]))
+        u = _change(b, side, j, dtau[j])
+        P_next = side.P[j] * _growth(b, u)
         ds = side.gap[j] + side.sign * dtau[j]
-        side.s_next[j] = side.s[j] * _stretch(ds / side.s[j])
-        fix = math.log(side.P_next[j] ** (1.0 / b) * side.s_next[j] / sigma)
-        side.fix[j] = min(max(fix, -_LARGEST), _LARGEST)
+        side.gap[j] = side.s[j] * _stretch(ds / side.s[j])
+        fix = math.log(P_next ** (1.0 / b) * side.gap[j] / sigma)
+        fix = min(max(fix, -_LARGEST), _LARGEST)
+        side.rho[j] = u - b * fix
+        psi[j] -= side.sign * (P_next - b * side.P[j] * fix)
 
 
 @jit_inner
-def _second_order(A, b, basis, apart, S, scale, minus, plus, psi, rest, c):
+def _second_order(A, basis, apart, S, scale, psi, rest, c):
     """The correction c of the step, in the basis."""
     rhs = np.empty(c.size)
-    for j in range(psi.size):
-        psi[j] = (minus.P_next[j] - b * minus.P[j] * minus.fix[j]) - (
-            plus.P_next[j] - b * plus.P[j] * plus.fix[j]
-        )
     to_basis(A, basis, apart, psi, rest, rhs)
     for i in range(c.size):
         rhs[i] = basis.x_hi[i] - rhs[i]
@@ -175,13 +174,12 @@ def _second_order(A, b, basis, apart, S, scale, minus, plus, psi, rest, c):
 
 
 @jit_inner
-def _take(b, side, dtau, correction):
-    """Take the step."""
+def _take(b, side, correction):
+    """Take the step that `_predict` has prepared."""
     for j in range(side.P.size):
         ds = side.sign * correction[j]
-        u = _change(b, side, j, dtau[j]) - b * (side.fix[j] + ds / side.s[j])
-        side.P[j] *= _growth(b, u)
-        side.s[j] = side.s_next[j] * _stretch(ds / side.s_next[j])
+        side.P[j] *= _growth(b, side.rho[j] - b * (ds / side.s[j]))
+        side.s[j] = side.gap[j] * _stretch(ds / side.gap[j])
 
 
 @jit
@@ -220,12 +218,14 @@ def improve(A, b, sigma, basis, apart, S, scale, minus, plus, sgn, s):
     size = 0.0
     for i in range(m):
         size = max(size, max(1.0, b / 3.0) * abs(t[i]) / s[i])
-    _predict(b, sigma, minus, dtau)
-    _predict(b, sigma, plus, dtau)
-    _second_order(A, b, basis, apart, S, scale, minus, plus, psi, rest, c)
+    for j in range(N):
+        psi[j] = 0.0
+    _predict(b, sigma, minus, dtau, psi)
+    _predict(b, sigma, plus, dtau, psi)
+    _second_order(A, basis, apart, S, scale, psi, rest, c)
     from_basis(A, basis, apart, c, psi)
-    _take(b, minus, dtau, psi)
-    _take(b, plus, dtau, psi)
+    _take(b, minus, psi)
+    _take(b, plus, psi)
     for i in range(m):
         s[i] *= _stretch(-sgn[i] * t[i] / s[i])
         s[i] *= _stretch(-sgn[i] * c[i] / s[i])

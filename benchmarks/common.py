@@ -7,13 +7,14 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
     "DEPTHS",
+    "FlowCase",
     "above_scale",
     "gaussian",
     "log_alphas",
@@ -65,3 +66,18 @@ def worst_relative(values: Sequence[float], exact: Sequence[str]) -> float:
 def above_scale(psi: NDArray[np.float64], exact: NDArray[np.float64], eps: float) -> float:
     """Largest error of psi relative to abs(psi) + eps."""
     return float(np.max(np.abs(psi - exact) / (np.abs(exact) + eps)))
+
+
+class FlowCase(NamedTuple):
+    """One flow, or its limit, and the exact values."""
+
+    A: NDArray[np.float64]
+    y: NDArray[np.float64]
+    p: float
+    alpha: float
+    t: NDArray[np.float64]
+    exact: NDArray[np.float64]
+
+    def error(self, psi: NDArray[np.float64]) -> float:
+        """Largest error relative to abs(psi) + eps."""
+        return above_scale(psi, self.exact, self.alpha**self.p)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .common import above_scale
+from .common import FlowCase
 
 Array = NDArray[np.float64]
 
@@ -30,22 +29,7 @@ _AGREE = 1e-11
 _MOST_STIFF = 3e-3  # alpha^(p-2) below which explicit methods take too long, and are left out
 
 
-class Case(NamedTuple):
-    """One flow and its values."""
-
-    A: Array
-    y: Array
-    p: float
-    alpha: float
-    t: Array
-    exact: Array
-
-    def error(self, psi: Array) -> float:
-        """Largest relative error above eps."""
-        return above_scale(psi, self.exact, self.alpha**self.p)
-
-
-def random_case(seed: int) -> Case | None:
+def random_case(seed: int) -> FlowCase | None:
     """Seeded problem; None where the two references differ."""
     import fastdln as fd
 
@@ -61,19 +45,19 @@ def random_case(seed: int) -> Case | None:
     t = np.array([0.2, 0.7, 1.1, 2.0, 5.0, 20.0]) * scale / (c * np.max(np.abs(A.T @ y)))
     problem = fd.Problem(A, y)
     exact = fd.gradient_flow(problem, p, alpha, t, method="radau", rtol=1e-13).psi
-    case = Case(A, y, p, alpha, t, exact)
+    case = FlowCase(A, y, p, alpha, t, exact)
     if stiff(case):
         return case
     other = fd.gradient_flow(problem, p, alpha, t, method="dop853", rtol=1e-12)
     return case if case.error(other.psi) <= _AGREE else None
 
 
-def stiff(case: Case) -> bool:
+def stiff(case: FlowCase) -> bool:
     """Whether explicit methods are left out."""
     return case.alpha ** (case.p - 2.0) < _MOST_STIFF
 
 
-def ratios(case: Case) -> Iterator[tuple[str, str, float, float]]:
+def ratios(case: FlowCase) -> Iterator[tuple[str, str, float, float]]:
     """Method, form, rtol and error / rtol."""
     import fastdln as fd
 

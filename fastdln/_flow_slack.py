@@ -72,7 +72,7 @@ class SlackEngine:
         s = np.full(m, self._where.level if flow.p == 2.0 else 1.0)
         first = 0.1 / (flow.c * float(np.max(np.abs(flow.A.T @ flow.y))))
         self._state = State(
-            columns, np.ones(m), s, np.zeros(m), flow.y.copy(),
+            columns, np.ones(m), s, np.zeros(m), flow.A[:, columns].T @ flow.y,
             np.array([0.0, 0.0, math.nan, first]), np.zeros(4, np.int64),
         )  # fmt: skip
         work = stages * (m * m * N + 3.0 * m**3) + (stages * m) ** 3

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln.kernels.homotopy import END, FAILED, STEP, direction, exchange, next_event, open_path
+from fastdln.kernels.homotopy import (
+    END,
+    FAILED,
+    STEP,
+    Support,
+    direction,
+    exchange,
+    next_event,
+    open_path,
+)
 from fastdln.kernels.linear import matvec, rmatvec
 
 __all__ = ["WorkingPath"]
@@ -61,14 +70,14 @@ class WorkingPath:
                 return False
         saved = self._save()
         d, barred, barred_sign = np.empty(self.r.size), -1, 0.0
+        on = Support(self.store, self.active, self.sign, self.x, self.R)
         for _ in range(_EVENTS * self.r.size):
             w = self.w
             direction(self.store, self.sign, self.k, self.R, d, self.u)
             matvec(self.columns[:w], self.u, self.slope[:w])
             code, self.k, self.t, barred, barred_sign = next_event(
-                self.columns[:w], self.store, self.active, self.sign, self.x, self.R, self.k,
-                self.t, self.c[:w], self.inside[:w], self.r, d, self.u, self.slope[:w], barred,
-                barred_sign,
+                self.columns[:w], on, self.k, self.t, self.c[:w], self.inside[:w], self.r, d,
+                self.u, self.slope[:w], barred, barred_sign,
             )  # fmt: skip
             if code == FAILED and self.offset is not None and self.k == self.r.size:
                 barred = -1

@@ -166,6 +166,20 @@ def test_reference_in_basis_slacks(reference, rtol):
         assert relative(np.array(psi), exact, alpha**p) <= 5 * rtol
 
 
+@pytest.mark.parametrize("alpha", [1e-12, 1e-20])
+def test_activation_beside_a_slack_far_below_rounding(alpha):
+    """One slack is 1e-24 (1e-40) while others move: the guess for it must not be their rounding."""
+    problem, p = fd.datasets.random(), 4
+    t = np.array([1.0, 1.6725, 1.75, 2.0, 5.0, 20.0]) / (8 * alpha**2)
+    path = fd.gradient_flow(problem, p, alpha, t, rtol=1e-6, max_steps=1000)
+    assert path.status is Status.INTEGRATED
+    assert path.stats.methods[0][0] == "radau-slack"
+    finer = fd.gradient_flow(problem, p, alpha, t, rtol=1e-10)
+    assert relative(path.psi, finer.psi, alpha**p) <= 5e-6
+    limit = fd.flow_limit(problem, p, alpha).psi
+    assert relative(finer.psi[-1], limit, alpha**p) <= 1e-9
+
+
 def test_until_converged():
     path = fd.gradient_flow(fd.datasets.line(), 2, 1e-4)
     assert path.t[0] == 0.0

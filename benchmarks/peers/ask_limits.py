@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import reference
+from benchmarks.common import FlowCase, reference
 
 from . import flow, integrate, pursuit
 from .contest import Array, Case, Contender, distance, relative
@@ -106,7 +106,7 @@ def _integration(name: str, p: float, log10_eps: int, quick: bool) -> Case:
     exact, eps = np.array(row["psi"], float), 10.0**log10_eps
     A, y, alpha = np.array(table["A"], float), np.array(table["y"], float), eps ** (1 / p)
     t = np.array([_end(fd.Problem(A, y), p, alpha, exact)])
-    case = flow.Case(A, y, p, alpha, t, exact[None])
+    case = FlowCase(A, y, p, alpha, t, exact[None])
     diffrax = integrate.compiled_once(
         lambda solver: integrate.diffrax_weights(A, y, p, alpha, t, solver)
     )

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import above_scale, gaussian
+from benchmarks.common import FlowCase, gaussian
 
 Array = NDArray[np.float64]
 
@@ -42,22 +42,7 @@ class Point(NamedTuple):
     seconds: float
 
 
-class Case(NamedTuple):
-    """One flow and its exact values."""
-
-    A: Array
-    y: Array
-    p: float
-    alpha: float
-    t: Array
-    exact: Array
-
-    def error(self, psi: Array) -> float:
-        """Largest relative error above eps."""
-        return above_scale(psi, self.exact, EPS)
-
-
-def make_case(m: int, N: int, p: float) -> Case:
+def make_case(m: int, N: int, p: float) -> FlowCase:
     """The problem, with 100 times up to convergence."""
     import fastdln as fd
 
@@ -66,10 +51,10 @@ def make_case(m: int, N: int, p: float) -> Case:
     end = 5 * math.log(1 / EPS) if p == 2.0 else 30 / (p * (p - 2) * alpha ** (p - 2))
     t = np.linspace(end / 100, end, 100)
     exact = fd.gradient_flow(fd.Problem(A, y), p, alpha, t, method="radau", rtol=1e-12).psi
-    return Case(A, y, p, alpha, t, exact)
+    return FlowCase(A, y, p, alpha, t, exact)
 
 
-def weights_problem(case: Case) -> tuple[Callable[..., Array], Callable[..., Array], Array]:
+def weights_problem(case: FlowCase) -> tuple[Callable[..., Array], Callable[..., Array], Array]:
     """Right-hand side and Jacobian on the 2N weights, in NumPy."""
     A, y, p = case.A, case.y, case.p
     N = A.shape[1]
@@ -97,7 +82,7 @@ def weights_problem(case: Case) -> tuple[Callable[..., Array], Callable[..., Arr
     return f, jacobian, np.full(2 * N, case.alpha)
 
 
-def scipy_weights(case: Case, method: str, rtol: float) -> Array:
+def scipy_weights(case: FlowCase, method: str, rtol: float) -> Array:
     """SciPy on the 2N weights."""
     from scipy.integrate import solve_ivp
 
@@ -110,7 +95,7 @@ def scipy_weights(case: Case, method: str, rtol: float) -> Array:
     return np.asarray(out[:, :N] ** case.p - out[:, N:] ** case.p)
 
 
-def scipy_dual(case: Case, rtol: float) -> Array:
+def scipy_dual(case: FlowCase, rtol: float) -> Array:
     """SciPy's LSODA on the m-dimensional dual, with its Jacobian."""
     from scipy.integrate import solve_ivp
 
@@ -133,7 +118,7 @@ def scipy_dual(case: Case, rtol: float) -> Array:
         return np.asarray(EPS * fd.h(out @ A, p))
 
 
-def diffrax_weights(case: Case, method: str) -> Callable[[float], Array] | None:
+def diffrax_weights(case: FlowCase, method: str) -> Callable[[float], Array] | None:
     """Diffrax on the 2N weights, compiled once for each tolerance; None if it is not installed."""
     try:
         import diffrax
@@ -163,7 +148,7 @@ def diffrax_weights(case: Case, method: str) -> Callable[[float], Array] | None:
     return lambda rtol: np.asarray(solve(rtol))
 
 
-def measure(case: Case, name: str, rtol: float, run: Callable[[], Array]) -> Point | None:
+def measure(case: FlowCase, name: str, rtol: float, run: Callable[[], Array]) -> Point | None:
     """The least of a few timings."""
     psi, best = run(), math.inf
     start = time.perf_counter()
@@ -178,7 +163,7 @@ def measure(case: Case, name: str, rtol: float, run: Callable[[], Array]) -> Poi
     return Point(name, rtol, case.error(psi), best)
 
 
-def curve(case: Case, name: str, run: Callable[[float], Array]) -> list[Point]:
+def curve(case: FlowCase, name: str, run: Callable[[float], Array]) -> list[Point]:
     """One method over the tolerances."""
     points = []
     for rtol in TOLERANCES:

@@ -10,11 +10,12 @@ from fastdln.kernels.collocation_linear import (
     invert_small,
     solve_blocks,
     solve_shifted,
-    tridiagonalise,
 )
 from fastdln.kernels.collocation_weights import DESCENT, increments, outputs, slopes
 from fastdln.kernels.intrinsics import stay_apart
 from fastdln.kernels.linear import matvec, rmatvec, weighted_gram
+from fastdln.kernels.newton_rule import GO_ON, MOST_ITERATIONS, SOLVED, judge, renewed
+from fastdln.kernels.tridiagonal import tridiagonalise
 
 __all__ = ["evaluate", "leap_error", "newton", "predict", "stage_count"]
 
@@ -23,7 +24,7 @@ STRIDE, STRIDE_LAST, REST, ORDER, ORDER_LAST, MIN_STRIDE, PENDING, BLOCK = 0, 1,
 # places in counts
 SINGLES, LEAPS, REJECTED, ITERATIONS, FACTORISATIONS = 0, 1, 2, 3, 4
 
-_MOST_ITERATIONS = 10
+_ROUNDING = 1e-15  # of Newton's corrections
 
 
 @jit_inner
@@ -158,7 +159,7 @@ def newton(A, y, par, tab, base, new, meta, counts, s, H, tol, store):
     g = np.empty(N)
     middle = (2 * s) // 3
     before, theta = 0.0, 1.0
-    for iteration in range(_MOST_ITERATIONS):
+    for iteration in range(MOST_ITERATIONS):
         counts[ITERATIONS] += 1
         for i in range(s):
             if not evaluate(A, y, par, base, new[0, i], new[1, i], out[i], r[i], g):
@@ -167,7 +168,7 @@ def newton(A, y, par, tab, base, new, meta, counts, s, H, tol, store):
                 return False
             if not increments(par, g, out[i, 1], -1.0, F[1, i]):
                 return False
-        if iteration == 0 or (theta > 0.3 and iteration % 2 == 0):
+        if renewed(iteration, theta):
             counts[FACTORISATIONS] += 1
             _gram(A, par, out[middle], g, K, diagonal, side, tau)
             factor_blocks(T, diagonal, side, inverse, carry)
@@ -189,20 +190,10 @@ def newton(A, y, par, tab, base, new, meta, counts, s, H, tol, store):
         for i in range(s):
             rmatvec(A, r[i], q[i])
         norm = _correct(par, T, q, e, new, out, base, s)
-        if not norm < np.inf:
-            return False
-        if iteration > 0:
-            theta = norm / before
-            if theta >= 2.0 and iteration > 1:
-                return False
-            left = _MOST_ITERATIONS - 1 - iteration
-            if iteration > 1 and theta < 1.0 and norm * theta**left > tol:
-                return False
+        verdict, theta = judge(iteration, norm, before, theta, tol, _ROUNDING)
+        if verdict != GO_ON:
+            return verdict == SOLVED
         before = norm
-        if norm <= 1e-15 or (theta < 1.0 and norm * theta <= 0.02 * tol):
-            return True
-        if iteration == 0 and norm <= 0.02 * tol:
-            return True
     return False
 
 

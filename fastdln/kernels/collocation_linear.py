@@ -17,55 +17,7 @@ __all__ = [
     "invert_small",
     "solve_blocks",
     "solve_shifted",
-    "tridiagonalise",
 ]
-
-
-@jit_inner
-def tridiagonalise(K, diagonal, side, tau):
-    """``K = Q T Q.T``: T in diagonal and side, the reflections in the rows of K and tau."""
-    stay_apart()
-    m = K.shape[0]
-    p = np.empty(m)
-    for k in range(m - 1):
-        x = K[k, k + 1 :]
-        n = x.size
-        norm = 0.0
-        big = 0.0
-        for j in range(n):
-            big = max(big, abs(x[j]))
-        if big > 0.0:
-            for j in range(n):
-                norm += (x[j] / big) ** 2
-            norm = big * np.sqrt(norm)
-        diagonal[k] = K[k, k]
-        if n == 1 or norm == 0.0:
-            side[k] = x[0]
-            tau[k] = 0.0
-            continue
-        alpha = -norm if x[0] > 0.0 else norm
-        side[k] = alpha
-        lead = x[0] - alpha
-        tau[k] = -lead / alpha
-        for j in range(1, n):
-            x[j] /= lead
-        x[0] = 1.0
-        rest = K[k + 1 :, k + 1 :]
-        t, dot = tau[k], 0.0
-        for i in range(n):
-            row, s = rest[i], 0.0
-            for j in range(n):
-                s += row[j] * x[j]
-            p[i] = t * s
-            dot += p[i] * x[i]
-        half = 0.5 * t * dot
-        for i in range(n):
-            p[i] -= half * x[i]
-        for i in range(n):
-            row, a, b = rest[i], x[i], p[i]
-            for j in range(n):
-                row[j] -= a * p[j] + b * x[j]
-    diagonal[m - 1] = K[m - 1, m - 1]
 
 
 @jit_inner

@@ -22,6 +22,7 @@ __all__ = [
     "one_minus_exp",
     "pow2",
     "reciprocal",
+    "reduce_exp",
     "round_to_int",
     "scale2",
     "sinh_cosh_bends",

@@ -2,7 +2,7 @@
 
 In the stages' increments of lambda the matrix is I + H T (x) K, with T = D^-1 of Radau's nodes and
 K = A diag(c d psi / d tau) A^T at one stage. The eigenvectors of T make of it one real system and
-pairs of complex ones, I + H mu K, all in one tridiagonal form of K (`tridiagonalise`). A
+pairs of complex ones, I + H mu K, all in one tridiagonal form of K (`tridiagonal`). A
 change of H costs new pivots only.
 
 Coordinates whose slope cannot matter are left out of K: n active ones remain. Where n < m the
@@ -23,6 +23,7 @@ import numpy as np
 from fastdln._jit import jit_inner
 from fastdln.kernels.intrinsics import fma, stay_apart, use_wide_vectors
 from fastdln.kernels.lanes import LANES, dots
+from fastdln.kernels.tridiagonal import tridiagonalise
 
 __all__ = ["Newton", "factor", "new_newton", "set_stride", "solve_modes"]
 
@@ -68,19 +69,23 @@ def _add_rows(rows, x, first, out):
 
 @jit_inner
 def _gram(left, right, n, out):
-    """``out = left[:, :n] @ right[:n]``."""
+    """``out = left[:, :n] @ right[:n]``, which is symmetric."""
     stay_apart()
-    whole = n - n % 8
-    for i in range(out.shape[0]):
-        o, x = out[i], left[i]
+    m, whole = out.shape[0], n - n % 8
+    for i in range(m):
+        start = i - i % 8
+        o, x, side = out[i, start:], left[i], right[:, start:]
         for j in range(o.size):
             o[j] = 0.0
         for k in range(0, whole, 8):
-            _add_rows(right, x[k:], k, o)
+            _add_rows(side, x[k:], k, o)
         for k in range(whole, n):
-            a, c = right[k], x[k]
+            a, c = side[k], x[k]
             for j in range(o.size):
                 o[j] += c * a[j]
+    for i in range(m):
+        for j in range(i):
+            out[i, j] = out[j, i]
 
 
 @jit_inner
@@ -113,54 +118,7 @@ def factor(columns, squares, slope, stages, stage, least, newton):
     elif n > 0:
         _gram(newton.columns, newton.rows, n, G)
     if size > 0:
-        _tridiagonalise(G, newton.diagonal, newton.side, newton.tau)
-
-
-@jit_inner
-def _tridiagonalise(K, diagonal, side, tau):
-    """``K = Q T Q.T``: T in diagonal and side, the reflections in the rows of K and tau."""
-    stay_apart()
-    use_wide_vectors()
-    m = K.shape[0]
-    space = np.empty(m)
-    for k in range(m - 1):
-        x, rest = K[k, k + 1 :], K[k + 1 :, k + 1 :]
-        n = x.size
-        p = space[:n]
-        big, norm = 0.0, 0.0
-        for j in range(n):
-            big = max(big, abs(x[j]))
-        if big > 0.0:
-            for j in range(n):
-                norm += (x[j] / big) ** 2
-            norm = big * np.sqrt(norm)
-        diagonal[k] = K[k, k]
-        if n == 1 or norm == 0.0:
-            side[k], tau[k] = x[0], 0.0
-            continue
-        alpha = -norm if x[0] > 0.0 else norm
-        lead = x[0] - alpha
-        side[k], tau[k] = alpha, -lead / alpha
-        for j in range(1, n):
-            x[j] /= lead
-        x[0] = 1.0
-        t, dot = tau[k], 0.0
-        for j in range(n):
-            p[j] = 0.0
-        for i in range(n):
-            row, c = rest[i], t * x[i]
-            for j in range(n):
-                p[j] = fma(c, row[j], p[j])
-        for j in range(n):
-            dot += p[j] * x[j]
-        half = 0.5 * t * dot
-        for i in range(n):
-            p[i] -= half * x[i]
-        for i in range(n):
-            row, a, b = rest[i], x[i], p[i]
-            for j in range(n):
-                row[j] = fma(-a, p[j], fma(-b, x[j], row[j]))
-    diagonal[m - 1] = K[m - 1, m - 1]
+        tridiagonalise(G, newton.diagonal, newton.side, newton.tau)
 
 
 @jit_inner
@@ -173,20 +131,20 @@ def _reflect(K, tau, Z, forward):
         k = i if forward else n - 3 - i
         if tau[k] == 0.0:
             continue
-        v = K[k, k + 1 :]
+        v, W = K[k, k + 1 :], Z[k + 1 :]
         for q in range(LANES):
             t[q] = 0.0
         for j in range(v.size):
-            a, row = v[j], Z[k + 1 + j]
+            a = v[j]
             for q in range(LANES):
-                t[q] = fma(a, row[q], t[q])
+                t[q] = fma(a, W[j, q], t[q])
         c = -tau[k]
         for q in range(LANES):
             t[q] *= c
         for j in range(v.size):
-            a, row = v[j], Z[k + 1 + j]
+            a = v[j]
             for q in range(LANES):
-                row[q] = fma(a, t[q], row[q])
+                W[j, q] = fma(a, t[q], W[j, q])
 
 
 @jit_inner

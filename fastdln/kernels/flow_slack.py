@@ -31,6 +31,7 @@ from fastdln.kernels.tableau import from_basis, make_basis, no_columns
 
 __all__ = ["Kept", "State", "observe_slack", "slack_piece"]
 
+_ROUNDING = 1e-15  # of a sum of m terms
 _SHRINK = 0.85  # part of a slack that a step may be expected to take
 
 
@@ -41,7 +42,7 @@ class State(NamedTuple):
     sgn: np.ndarray  # (m,)
     s: np.ndarray  # (m,) slacks
     low: np.ndarray  # (m,) their rounding
-    rate: np.ndarray  # (m,) lambda' / c
+    rate: np.ndarray  # (m,) tau_B' / c, at the end of the last step
     clock: np.ndarray  # (4,): t, its rounding, rest of the time, next step
     counts: np.ndarray  # (4,): steps, rejections, evaluations, factorisations
 
@@ -76,11 +77,11 @@ def _reach(where, frame, radau, H, rate, work):
 
 
 @jit_inner
-def _guess(p_is_2, nodes, H, state, rate, dS):
+def _guess(p_is_2, nodes, H, state, dS):
     """Straight on from the start, no slack taken wholly."""
     for i in range(dS.shape[0]):
-        for k in range(rate.size):
-            d = -state.sgn[k] * (rate[k] * (nodes[i] * H))
+        for k in range(dS.shape[1]):
+            d = -state.sgn[k] * (state.rate[k] * (nodes[i] * H))
             if not p_is_2:
                 d = min(max(d, -0.9 * state.s[k]), 0.5 * (2.0 - state.s[k]))
             dS[i, k] = d
@@ -111,18 +112,25 @@ def _place(where, state, point):
 
 
 @jit_inner
-def _choose_basis(where, point, state, chosen):
-    """The columns of largest slope as the basis of the state; False if they depend."""
-    if not select_basis(where.A, point.D, where.squares, chosen):
-        return False
-    if not _same_set(chosen, state.columns):
-        reselect(
-            where.A, where.squares, where.p_is_2, where.level, point, state.sgn, state.s,
-            state.columns,
-        )  # fmt: skip
-        for k in range(state.low.size):
-            state.low[k] = 0.0
-    return True
+def _change_basis(where, frame, point, state):
+    """Read the state off in the columns of largest slope.
+
+    The rates of tau go there by lambda', whose rounding may be larger than all of them: what is
+    below it is none, for a slack far smaller than that would follow it.
+    """
+    A, m = where.A, state.s.size
+    dual = np.zeros(m)
+    for q in range(m):
+        for k in range(m):
+            dual[q] += frame.basis.inverse[k, q] * state.rate[k]
+    reselect(A, where.squares, where.p_is_2, where.level, point, state.sgn, state.s, state.columns)
+    for k in range(m):
+        rate, size = 0.0, 0.0
+        for q in range(m):
+            rate += A[q, state.columns[k]] * dual[q]
+            size += abs(A[q, state.columns[k]] * dual[q])
+        state.rate[k] = rate if abs(rate) > _ROUNDING * size else 0.0
+        state.low[k] = 0.0
 
 
 @jit_inner
@@ -160,15 +168,11 @@ def _factor(error, tol, stages, least, most):
 
 @jit_inner
 def _accept(where, frame, radau, state, h, error, tol, work):
-    """The state at the end of the step h, and the next one; `rate` of tau_B is work space."""
-    clock, m, stages = state.clock, state.s.size, radau.nodes.size
+    """The state at the end of the step h, and the next one."""
+    clock, stages = state.clock, radau.nodes.size
     move = h + clock[1]
     after = clock[0] + move
-    reach = _reach(where, frame, radau, where.c * h, work.t, work)
-    for q in range(m):  # lambda' = A_B^-T tau_B'
-        state.rate[q] = 0.0
-        for k in range(m):
-            state.rate[q] += frame.basis.inverse[k, q] * work.t[k]
+    reach = _reach(where, frame, radau, where.c * h, state.rate, work)
     _move(where, state, work.dS[stages - 1])
     clock[1] = move - (after - clock[0])
     clock[0] = after
@@ -181,12 +185,8 @@ def _accept(where, frame, radau, state, h, error, tol, work):
 @jit_inner
 def _attempt(where, frame, radau, state, h, tol, point, work):
     """One step of h: its error, infinite where Newton fails."""
-    A, H, m = where.A, where.c * h, state.s.size
-    for k in range(m):
-        work.t[k] = 0.0
-        for q in range(m):
-            work.t[k] += A[q, state.columns[k]] * state.rate[q]
-    _guess(where.p_is_2, radau.nodes, H, state, work.t, work.dS)
+    H = where.c * h
+    _guess(where.p_is_2, radau.nodes, H, state, work.dS)
     if not solve_stages(where, frame, radau, state.s, state.low, H, tol, work, state.counts):
         return math.inf
     return defect(where, frame, radau, H, point, work)
@@ -211,8 +211,10 @@ def slack_piece(where, radau, goal, state, kept):
         if used == kept.t.shape[0]:
             break
         if not moving:  # the state is new
-            if not _choose_basis(where, point, state, chosen):
+            if not select_basis(where.A, point.D, where.squares, chosen):
                 return STUCK, used
+            if not _same_set(chosen, state.columns):
+                _change_basis(where, frame, point, state)
             frame = _place(where, state, point)
             moving = True
         h = clock[3]

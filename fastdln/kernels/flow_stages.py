@@ -17,14 +17,13 @@ from fastdln._jit import jit_inner
 from fastdln.kernels.flow_coordinates import psi_at, room
 from fastdln.kernels.flow_modes import Newton, factor, new_newton, set_stride, solve_modes
 from fastdln.kernels.flow_rhs import combine_rows
-from fastdln.kernels.intrinsics import stay_apart, use_wide_vectors
+from fastdln.kernels.intrinsics import arrays_are_disjoint, stay_apart, use_wide_vectors
 from fastdln.kernels.lanes import LANES, dots
+from fastdln.kernels.newton_rule import GO_ON, MOST_ITERATIONS, SOLVED, judge, renewed
 
 __all__ = ["Radau", "Stages", "error_of", "new_stages", "predict", "rate_at", "solve_stages"]
 
-_MOST_ITERATIONS = 10
 _ROUNDING = 4e-15  # of Newton's corrections
-_FINE = 0.02  # of the tolerance: what Newton's iterations may leave
 
 
 class Radau(NamedTuple):
@@ -120,6 +119,8 @@ def predict(flow, radau, base, rate, last, H, old, work):
 def _confine(p, base, straight, stages, d, shift):
     """Keep slacks (p > 2), and a line from leaving for good (p = 2): stages are shortened."""
     stay_apart()
+    arrays_are_disjoint()
+    use_wide_vectors()
     if p == 2.0 and not straight:
         return
     most = np.empty(LANES)
@@ -129,9 +130,10 @@ def _confine(p, base, straight, stages, d, shift):
         for q in range(LANES):
             most[q] = 0.0
         for j in range(shift.shape[0]):
-            x, y, s = 0.95 * base[0, j], 0.95 * base[2, j], shift[j]
+            x, y = 0.95 * base[0, j], 0.95 * base[2, j]
             for q in range(LANES):
-                a = s[q] / x if s[q] > 0.0 else -s[q] / y
+                s = shift[j, q]
+                a = s / x if s > 0.0 else -s / y
                 most[q] = a if a > most[q] else most[q]
     for q in range(stages):
         if most[q] > 1.0:
@@ -145,6 +147,7 @@ def _confine(p, base, straight, stages, d, shift):
 def _correct(p, base, stages, work):
     """Add Newton's corrections, shortened where they are large; the largest of them."""
     stay_apart()
+    arrays_are_disjoint()
     use_wide_vectors()
     d, shift, change, values = work.d, work.shift, work.change, work.values
     total = 0.0
@@ -161,13 +164,11 @@ def _correct(p, base, stages, work):
         if most[q] > allowed:
             damp[q] = allowed / most[q]
     for j in range(shift.shape[0]):
-        s, c = shift[j], change[j]
         for q in range(LANES):
-            s[q] += damp[q] * c[q]
+            shift[j, q] += damp[q] * change[j, q]
     for i in range(d.shape[0]):
-        s, c = d[i], values[i]
         for q in range(LANES):
-            s[q] += damp[q] * c[q]
+            d[i, q] += damp[q] * values[i, q]
     return norm
 
 
@@ -181,15 +182,14 @@ def _residual(flow, radau, H, work):
     dots(flow.A, m, work.psi, N, rate)
     cH = flow.c * H
     for i in range(m):
-        y, row = flow.y[i], rate[i]
+        y = flow.y[i]
         for q in range(LANES):
-            row[q] = cH * (y - row[q])
+            rate[i, q] = cH * (y - rate[i, q])
     dots(rate, m, radau.rates_in, radau.nodes.size, modes)
     dots(work.d, m, radau.values_in, radau.nodes.size, values)
     for i in range(m):
-        z, e = modes[i], values[i]
         for q in range(LANES):
-            z[q] -= e[q]
+            modes[i, q] -= values[i, q]
 
 
 @jit_inner
@@ -201,11 +201,11 @@ def solve_stages(flow, par, radau, squares, base, H, tol, work, counts):
     cH, newton = flow.c * H, work.newton
     least = min(0.1, tol**0.25) / cH  # parts of H K below are left out of Newton's matrix
     before, theta = 0.0, 1.0
-    for iteration in range(_MOST_ITERATIONS):
+    for iteration in range(MOST_ITERATIONS):
         counts[2] += stages
         if not psi_at(par, flow.eps, stages, base, work.shift, work.psi, work.slope):
             return False
-        if iteration == 0 or (theta > 0.3 and iteration % 2 == 0):
+        if renewed(iteration, theta):
             counts[3] += 1
             factor(flow.columns, squares, work.slope, stages, (2 * stages) // 3, least, newton)
             set_stride(radau.mu, cH, newton)
@@ -214,22 +214,10 @@ def solve_stages(flow, par, radau, squares, base, H, tol, work, counts):
         dots(work.modes, m, radau.out, stages, work.values)
         dots(flow.columns, N, work.values, m, work.change)
         norm = _correct(flow.p, base, stages, work)
-        if not norm < math.inf:
-            return False
-        if norm <= _ROUNDING:
-            return True
-        if iteration > 0:
-            theta = norm / before
-            if theta >= 2.0 and iteration > 1:
-                return False
-            left = _MOST_ITERATIONS - 1 - iteration
-            if iteration > 1 and theta < 1.0 and norm * theta**left > tol:
-                return False
+        verdict, theta = judge(iteration, norm, before, theta, tol, _ROUNDING)
+        if verdict != GO_ON:
+            return verdict == SOLVED
         before = norm
-        if theta < 1.0 and norm * theta <= _FINE * tol:
-            return True
-        if iteration == 0 and norm <= _FINE * tol:
-            return True
     return False
 
 

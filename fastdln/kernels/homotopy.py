@@ -12,6 +12,7 @@ whose coordinate vanishes just then have |a_j . u| = 1.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,7 @@ __all__ = [
     "END",
     "FAILED",
     "STEP",
+    "Support",
     "direction",
     "exchange",
     "next_event",
@@ -36,6 +38,16 @@ END, STEP, FAILED = 0, 1, 2
 
 _DEPENDENT = 1e-9  # squared sine of the angle to the active columns below which one is refused
 _AT_END = 1.0 - 1e-6  # products end in proportion to t: an event so near t = 0 is rounding
+
+
+class Support(NamedTuple):
+    """Where the path stands, with room for m active columns; the first k count."""
+
+    store: np.ndarray  # (m, m): the active columns, as rows
+    active: np.ndarray  # (m,): their numbers
+    sign: np.ndarray  # (m,)
+    x: np.ndarray  # (m,)
+    R: np.ndarray  # (m, m): their factor, see `_solve_transposed`
 
 
 @jit_inner
@@ -144,16 +156,15 @@ def direction(store, sign, k, R, d, u):
 
 
 @jit
-def next_event(
-    columns, store, active, sign, x, R, k, t, c, inside, r, d, u, slope, barred, barred_sign
-):  # fmt: skip
+def next_event(columns, on, k, t, c, inside, r, d, u, slope, barred, barred_sign):
     """Go to the next event of the path over `columns`, (w, m), given d, u and slope = columns u.
 
-    The state is overwritten: k, active[:k], sign[:k], x[:k], the active columns store[:k], their
-    factor R, the products c = columns r and the residual r. `barred` is the column that left last:
+    The state is overwritten: k, the support `on`, the products c = columns r and the residual
+    r. `barred` is the column that left last:
     it does not come back at once. Returns (code, k, t, barred, barred_sign). At ``END`` nothing
     happens between t and 0, and nothing is changed.
     """
+    store, active, sign, x, R = on
     g, joining, side = _next_join(c, slope, inside, t, barred, barred_sign)
     leaving = -1
     for i in range(k):

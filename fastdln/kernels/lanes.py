@@ -88,5 +88,10 @@ def dots(B, rows, X, n, out):
     whole = rows - rows % 4
     for i in range(0, whole, 4):
         _rows_of_four(B, i, X, n, out)
+    if whole == rows:
+        return
+    if rows > 4:  # some of these rows a second time, which costs less than one by one
+        _rows_of_four(B, rows - 4, X, n, out)
+        return
     for i in range(whole, rows):
         _one_row(B[i], X, n, out[i])

@@ -65,11 +65,21 @@ def real_array(name: str, value: Any, ndim: int, shape: str) -> Array:
     return array
 
 
+def _number(value: Any) -> float:
+    """A float; TypeError for text, which float() would take, and for what is too large."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError("text is no number")
+    try:
+        return float(value)
+    except (ValueError, OverflowError) as error:
+        raise TypeError(str(error)) from None
+
+
 def check_depth(p: Any) -> float:
     """The depth p as a float, at least 2."""
     try:
-        depth = float(p)
-    except (TypeError, ValueError):
+        depth = _number(p)
+    except TypeError:
         raise TypeError(f"p must be a real number of at least 2, got {_shown(p)}") from None
     if not 2.0 <= depth < math.inf:
         raise ValueError(f"p must be a finite real number of at least 2, got {_shown(p)}")
@@ -120,8 +130,8 @@ def check_count(name: str, value: Any, least: int) -> int:
 def check_in_range(name: str, value: Any, low: float, high: float) -> float:
     """A real number between `low` and `high`."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = _number(value)
+    except TypeError:
         raise TypeError(f"{name} must be a real number, got {_shown(value)}") from None
     if not low <= number <= high:
         raise ValueError(f"{name} must lie between {low:g} and {high:g}, got {_shown(value)}")

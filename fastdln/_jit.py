@@ -17,6 +17,8 @@ from typing import Any
 import numba
 from numba.core.caching import IndexDataCacheFile
 
+from fastdln._inner_compiler import InnerCompiler
+
 __all__ = ["JIT_DISABLED", "jit", "jit_inline", "jit_inner"]
 
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
@@ -50,7 +52,7 @@ def _enable_cache(dispatcher: Any) -> None:
 
 def jit(func: Callable[..., Any]) -> Any:
     """Compile a kernel: strict, cached, without the GIL."""
-    compiled = numba.njit(error_model="numpy", nogil=True)(func)
+    compiled = numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True)(func)
     if _CACHE and not JIT_DISABLED:
         _enable_cache(compiled)
     return compiled
@@ -59,19 +61,24 @@ def jit(func: Callable[..., Any]) -> Any:
 def jit_inner(func: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call: no way in from Python, no cache of its own.
 
-    Its code is part of each caller's, cached there; leaving the rest out halves the
-    time of a first run.
+    Its code is part of each caller's, cached there; see `_inner_compiler`.
     """
     if JIT_DISABLED:
         return func
     return numba.njit(
-        error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+        error_model="numpy",
+        nogil=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        pipeline_class=InnerCompiler,
     )(func)
 
 
 def jit_inline(func: Callable[..., Any]) -> Any:
     """Compile a small helper that LLVM must inline into its callers, so that loops vectorise."""
-    compiled = numba.njit(error_model="numpy", nogil=True, forceinline=True)(func)
+    compiled = numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True, forceinline=True)(
+        func
+    )
     if _CACHE and not JIT_DISABLED:
         _enable_cache(compiled)
     return compiled

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._display import Displayed
 from fastdln.results import Status
 
 __all__ = ["DescentPath", "DescentStats"]
@@ -43,8 +44,8 @@ class DescentStats:
     factorisations: int = 0
 
 
-@dataclass(frozen=True)
-class DescentPath:
+@dataclass(frozen=True, repr=False)
+class DescentPath(Displayed):
     """Iterates of gradient descent at the steps saved.
 
     With B configurations (arrays of step sizes or alphas) every attribute but `steps`,

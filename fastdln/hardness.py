@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastdln import functions
 from fastdln._check import check_depth, check_in_range, real_array
+from fastdln._display import Displayed
 from fastdln._enclosure import enclose
 from fastdln._rivals import critical_error, rivals, rivals_of_zero
 from fastdln._support import Split, split_at
@@ -60,8 +61,8 @@ class Answer(Enum):
         return str(self.value)
 
 
-@dataclass(frozen=True)
-class Witness:
+@dataclass(frozen=True, repr=False)
+class Witness(Displayed):
     """An admissible input and its only l1 minimiser.
 
     Attributes
@@ -82,8 +83,8 @@ class Witness:
     radius: float
 
 
-@dataclass(frozen=True)
-class DigitsCertificate:
+@dataclass(frozen=True, repr=False)
+class DigitsCertificate(Displayed):
     """What `certify_digits` found.
 
     Attributes
@@ -119,8 +120,8 @@ class DigitsCertificate:
     witnesses: tuple[Witness, ...]
 
 
-@dataclass(frozen=True)
-class HardnessMap:
+@dataclass(frozen=True, repr=False)
+class HardnessMap(Displayed):
     """Decided and undecidable digits over a range of input errors.
 
     Attributes

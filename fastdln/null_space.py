@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln._chebyshev import least_maximum
+from fastdln._display import Displayed
 from fastdln._support import Split, lift, split_at
 from fastdln.minimizer import l1_minimizer
 from fastdln.problem import Problem
@@ -26,8 +27,8 @@ _TIE = 1e-9  # |s_i| this close to the largest, as a fraction of 1 + the largest
 _EXACT = 1e-12  # residual up to which the equations of the active columns are consistent
 
 
-@dataclass(frozen=True)
-class NullSpaceConstants:
+@dataclass(frozen=True, repr=False)
+class NullSpaceConstants(Displayed):
     """Null space constants of A at the l1 minimiser x, with support S and signs sigma.
 
     All are suprema over n in ker A, n off S not zero (Matt and Stoeger, arXiv 2506.01143).

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastdln._check import check_depth, check_scale
+from fastdln._display import Displayed
 from fastdln._support import Split, exponential, hyperbolic, least, lift, norm, power, split_at
 from fastdln.certificate import log_bound, log_size
 from fastdln.minimizer import l1_minimizer
@@ -29,8 +30,8 @@ class _Geometry(NamedTuple):
     vertex: Vertex
 
 
-@dataclass(frozen=True)
-class ConvergenceRate:
+@dataclass(frozen=True, repr=False)
+class ConvergenceRate(Displayed):
     """``psi = W_p + eps**exponent (direction + o(1))`` as eps = alpha^p tends to 0.
 
     Attributes

@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._display import Displayed
+
 __all__ = ["FlowEvent", "FlowLimit", "FlowPath", "FlowStats", "L1Minimizer", "Status"]
 
 Array = NDArray[np.float64]
@@ -96,8 +98,8 @@ class Status(Enum):
         return str(self.value)
 
 
-@dataclass(frozen=True)
-class L1Minimizer:
+@dataclass(frozen=True, repr=False)
+class L1Minimizer(Displayed):
     """The minimiser of ||x||_1 over A x = y that the flow of depth p tends to.
 
     Attributes
@@ -130,8 +132,8 @@ class L1Minimizer:
     status: Status
 
 
-@dataclass(frozen=True)
-class FlowLimit:
+@dataclass(frozen=True, repr=False)
+class FlowLimit(Displayed):
     """The limit of gradient flow, for one alpha or for an array of them.
 
     With an array of shape (T,) every attribute below has that axis first.
@@ -266,8 +268,8 @@ class FlowEvent:
     psi: Array
 
 
-@dataclass(frozen=True)
-class FlowPath:
+@dataclass(frozen=True, repr=False)
+class FlowPath(Displayed):
     """A trajectory of gradient flow. `sol` evaluates it anywhere up to its last time.
 
     Attributes

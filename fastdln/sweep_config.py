@@ -108,7 +108,7 @@ def _quantities(value: Any) -> list[Quantity]:
             near = difflib.get_close_matches(str(name), QUANTITIES, 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"quantity must be of {', '.join(QUANTITIES)}, got {_shown(name)}{hint}"
+                f"quantity must be one of {', '.join(QUANTITIES)}, got {_shown(name)}{hint}"
             )
     return [QUANTITIES[name] for name in names]
 

@@ -1,151 +1,95 @@
-"""A headless Chromium, driven through its debugging pipe; no other package is needed."""
+"""A headless Chromium, driven by Playwright: the machine's own, or one that is downloaded."""
 
-import base64
-import contextlib
-import json
-import os
+import functools
+import importlib.util
 import shutil
 import subprocess
-import tempfile
+import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe"),
-)
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+_INSTALL = (sys.executable, "-m", "playwright", "install", "chromium-headless-shell")
 
 
-def find():
-    """The browser's program, or None."""
+@functools.cache
+def missing():
+    """Why no browser can be had, after an attempt to install one; None if there is one."""
+    if importlib.util.find_spec("playwright") is None:
+        return "Playwright is not installed: pip install -e '.[browser]'"
+    if _on_the_path() is not None:
+        return None
+    try:  # at once where it is there already
+        done = subprocess.run(_INSTALL, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        return "no Chromium on the path, and its download took over 5 minutes"
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if "Error" in line]
+        return f"no Chromium on the path, and its download failed: {(said or ['?'])[0]}"
+    return None
+
+
+def _on_the_path():
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Browser:
-    """One page; `close` ends the browser and removes what it left."""
+    """One page at a time; `close` ends the browser."""
 
-    def __init__(self, program):
-        self._profile = tempfile.mkdtemp(prefix="fastdln-browser-")
-        from_us, to_us = os.pipe(), os.pipe()
+    def __init__(self):
+        from playwright.sync_api import sync_playwright
 
-        def place_pipes():  # the browser reads from 3 and writes to 4
-            os.dup2(from_us[0], 63)
-            os.dup2(to_us[1], 4)
-            os.dup2(63, 3)
-            os.set_inheritable(3, True)
-            os.set_inheritable(4, True)
-
-        self._process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=place_pipes,
-            close_fds=False,
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(
+            executable_path=_on_the_path(), args=list(FLAGS)
         )
-        os.close(from_us[0])
-        os.close(to_us[1])
-        self._write, self._read = from_us[1], os.fdopen(to_us[0], "rb")
-        self._count, self._session, self.events = 0, None, []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method, **params):
-        """Send a command and wait for its answer; events meanwhile are kept."""
-        self._count += 1
-        message = {"id": self._count, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == self._count:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
-                return answer["result"]
-            self.events.append(answer)
-
-    def _next(self):
-        parts = []
-        while (byte := self._read.read(1)) != b"\0":
-            if not byte:
-                raise RuntimeError("the browser has gone")
-            parts.append(byte)
-        return json.loads(b"".join(parts))
+        self._page, self._found = None, []
 
     def open(self, path, width, dark=False):
         """Load a file at a width of the window, in light or dark."""
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+        if self._page is not None:
+            self._page.close()
+        self._found = []
+        self._page = self._browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
         )
-        self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next())
+        self._page.on("pageerror", lambda error: self._found.append(str(error)))
+        self._page.on("console", self._on_console)
+        self._page.on("request", self._on_request)
+        self._page.goto(path.resolve().as_uri())
+
+    def _on_console(self, message):
+        if message.type == "error":
+            self._found.append(message.text)
+
+    def _on_request(self, request):
+        if not request.url.startswith(("file:", "data:")):
+            self._found.append(request.url)
 
     def eval(self, expression):
         """Value of a JavaScript expression."""
-        result = self.call(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
-        )
-        if "exceptionDetails" in result:
-            raise RuntimeError(result["exceptionDetails"])
-        return result["result"].get("value")
-
-    def _mouse(self, kind, x, y, **more):
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
-
-    def place(self, selector, index=0):
-        """Middle of an element in the window, scrolled to."""
-        return self.eval(
-            f"(() => {{ const e = document.querySelectorAll({selector!r})[{index}];"
-            "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
-            "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
-        )
+        return self._page.evaluate(expression)
 
     def click(self, selector, index=0):
         """A real click in the middle of an element."""
-        x, y = self.place(selector, index)
-        for kind in ("mousePressed", "mouseReleased"):
-            self._mouse(kind, x, y, button="left", clickCount=1)
+        self._page.locator(selector).nth(index).click()
+
+    def select(self, selector, index):
+        """Choose an entry of a list."""
+        self._page.locator(selector).select_option(index=index)
 
     def hover(self, selector, index=0):
         """Move the pointer onto an element."""
-        self._mouse("mouseMoved", *self.place(selector, index))
+        self._page.locator(selector).nth(index).hover()
 
     def screenshot(self, path):
         """The whole page as a PNG file."""
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        picture = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(picture["data"]))
+        self._page.screenshot(path=path, full_page=True)
 
     def problems(self):
         """Errors of scripts, and addresses asked for beside the file itself."""
-        found = []
-        for event in self.events:
-            method, params = event.get("method"), event.get("params", {})
-            if method == "Runtime.exceptionThrown":
-                found.append(params["exceptionDetails"]["text"])
-            if method == "Log.entryAdded" and params["entry"]["level"] == "error":
-                found.append(params["entry"]["text"])
-            if method == "Network.requestWillBeSent":
-                url = params["request"]["url"]
-                if not url.startswith(("file:", "data:")):
-                    found.append(url)
-        return found
+        return self._found
 
     def close(self):
         """End the browser."""
-        self._session = None
-        with contextlib.suppress(RuntimeError, OSError):
-            self.call("Browser.close")
-        self._process.wait(20)
-        os.close(self._write)
-        self._read.close()
-        shutil.rmtree(self._profile, ignore_errors=True)
+        self._browser.close()
+        self._playwright.stop()

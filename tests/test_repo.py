@@ -64,8 +64,8 @@ def test_readme_has_the_two_commands(root):
     assert len(commands) == 2
     assert commands[0].endswith("fastdln figure 1")
     assert commands[1].endswith("python -m pytest")
-    for command in commands:
-        assert "pip install -e '.[all]'" in command
+    for command, extras in zip(commands, ("all", "all,browser"), strict=True):
+        assert f"pip install -e '.[{extras}]'" in command
 
 
 def test_readme_s_example_runs(root, capsys):

@@ -133,10 +133,9 @@ def test_an_out_that_cannot_be_written(capsys, folder):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    program = browser.find()
-    if program is None:
-        pytest.skip("no Chromium on the path")
-    page = browser.Browser(program)
+    if reason := browser.missing():
+        pytest.skip(reason)
+    page = browser.Browser()
     yield page
     page.close()
 
@@ -208,10 +207,7 @@ def test_it_answers_to_clicks(page, folder):
     assert count(page, curves) == 3
 
     before = page.eval(f"document.querySelector({curves!r}).getAttribute('d')")
-    page.eval(
-        "(() => { const s = document.getElementById('problem'); s.selectedIndex = 1;"
-        "s.dispatchEvent(new Event('change')); })()"
-    )
+    page.select("#problem", 1)
     assert page.eval(f"document.querySelector({curves!r}).getAttribute('d')") != before
     assert "predicted 0.7449" in page.eval("document.querySelector('#errors .legend').textContent")
 

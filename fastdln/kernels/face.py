@@ -19,7 +19,7 @@ import numpy as np
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add, dd_mul_double
-from fastdln.kernels.linear import cholesky, cholesky_solve, rmatvec
+from fastdln.kernels.linear import cholesky, cholesky_solve, copy_to, rmatvec
 from fastdln.kernels.state import level_of, locate, new_point, reselect
 from fastdln.kernels.tableau import (
     Apart,
@@ -236,7 +236,7 @@ def deviation(A, p_is_2, b, L, face, scaled, log_unit, out):
     m, N = A.shape
     basis, apart, zero, sgn, d = face.basis, face.apart, face.zero, face.sgn, face.d
     rest = np.zeros(N)
-    rest[:] = scaled
+    copy_to(scaled, rest)
     for j in basis.columns:
         rest[j] = 0.0
     for j in apart.columns:
@@ -247,7 +247,7 @@ def deviation(A, p_is_2, b, L, face, scaled, log_unit, out):
         w[i] = 0.0
         for k in range(m):
             w[i] += basis.inverse[i, k] * v[k]
-    out[:] = scaled
+    copy_to(scaled, out)
     if apart.columns.size == 0:
         for i in range(m):
             if not zero[i]:
@@ -255,7 +255,7 @@ def deviation(A, p_is_2, b, L, face, scaled, log_unit, out):
         return log_unit
     if log_unit == 0.0 and (_plain_difference(scaled, face, out) or L < 1.0):
         return 0.0
-    out[:] = scaled
+    copy_to(scaled, out)
     return _face_deviation(p_is_2, b, L, basis, apart, zero, sgn, d, w, log_unit, out)
 
 

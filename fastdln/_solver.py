@@ -38,6 +38,7 @@ NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
 _DEEP = -231.0  # log eps to which a primal-dual method goes at p = 2: further down it often fails
+_BEND = 3.0  # of log psi between two targets and the next, up to which that needs no path
 _FEW = 2  # alphas up to which each has factors of its own
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
 
@@ -196,6 +197,14 @@ def _solve_target(
             _fill(constraints, curve, k, REACHED, polished, bounds)
             return here
         state = fresh_state(constraints, p) or state
+    usable = kept is not None and p == 2.0 and goal == -L
+    guess = _continued(curve, k, state) if usable else None
+    if guess is not None:
+        polished, bound = _polish(constraints, p, guess, L, L_low, L, _row(curve, k), kept=kept)
+        curve.work[k] += polished[2], polished[1]
+        if polished[0] == POLISHED:
+            _fill(constraints, curve, k, REACHED, polished, bound)
+            return guess
     code, count, state = follow_to(constraints, p, state, goal, limit, kept)
     if code == FAILED and warm:
         curve.work[k, 0] += count
@@ -208,6 +217,27 @@ def _solve_target(
     _fill(constraints, curve, k, code, polished, bounds)
     curve.work[k] += count + polished[2], polished[1]
     return here if code == REACHED and goal <= -L else state
+
+
+def _continued(curve: Curve, k: int, state: PathState) -> PathState | None:
+    """p = 2: the state at target k as the three before continue; None where that says little.
+
+    Newton's method goes on from it without the path: the dual is finite and strictly concave
+    everywhere. (At p > 2 it could leave |tau| < 1.)
+    """
+    if k < 3 or curve.codes[k - 3 : k].any() or curve.L[k - 3] < _SMALL:
+        return None
+    L, columns = curve.L[k - 3 : k + 1], state.columns
+    slack, psi = curve.slack[k - 3 : k, columns], curve.psi[k - 3 : k, columns]
+    line = slack[2] + (slack[2] - slack[1]) * ((L[3] - L[2]) / (L[2] - L[1]))
+    curved = np.zeros_like(line)
+    for i in range(3):
+        others = [L[n] for n in range(3) if n != i]
+        weight = (L[3] - others[0]) * (L[3] - others[1])
+        curved += slack[i] * (weight / ((L[i] - others[0]) * (L[i] - others[1])))
+    if not np.max(np.abs(curved - line)) < _BEND or np.any(np.sign(psi) != np.sign(psi[2])):
+        return None
+    return PathState(columns.copy(), np.where(psi[2] < 0.0, -1.0, 1.0), curved, -float(L[3]))
 
 
 def _fill(

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.kept import CLOSE, belongs, distance
+from fastdln.kernels.kept import CLOSE, belongs, distance, newton_matrix
 from fastdln.kernels.linear import (
     cholesky,
     cholesky_solve,
@@ -54,7 +54,7 @@ REACHED, LIMIT, FAILED = 0, 1, 2
 
 DEEPEST = -690.0  # log eps at which a path ends at the latest: beyond, eps underflows
 _ORDER = 12
-_TRUST = 1e-5  # largest relative remainder of a predicted slack
+_TRUST = 1e-5
 _TINY = 1e-3  # a correction this small leaves the factored matrix good enough
 _ASTRAY = 1.0  # a first correction this large shows that a prediction failed
 _SHORT = 5.0  # a step of log eps so short that its prediction needs no check
@@ -299,7 +299,8 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, ke
         far = np.zeros(apart.columns.size, np.bool_)
         definite, worst, apart_from = True, 0.0, np.inf
         if old:
-            apart_from = distance(A, basis, apart, point.D, scale, one, far, work, kept)
+            exact = newton_matrix(A, basis, apart, point.D, scale, one, far)
+            apart_from = distance(exact, kept, scale, p_is_2)
         old = apart_from < CLOSE
         if not old:
             definite, worst = newton_factor(A, basis, apart, point.D, scale, one, far, work, S)

@@ -21,7 +21,15 @@ from fastdln._jit import jit, jit_inner
 from fastdln.kernels.bound import FINE, Bounds, Found, Units, dual_noise, error_bound
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.extended import dd_add, dd_mul_double, two_sum
-from fastdln.kernels.kept import CLOSE, belongs, distance, keep
+from fastdln.kernels.kept import (
+    CLOSE,
+    NEAR,
+    belongs,
+    distance,
+    keep,
+    newton_matrix,
+    solve_near,
+)
 from fastdln.kernels.linear import cholesky_solve
 from fastdln.kernels.magnitude import magnitude_2, magnitude_near, magnitude_p
 from fastdln.kernels.path import newton_factor
@@ -41,6 +49,7 @@ POLISHED, ROUGH, OUTDATED = 0, 1, 2
 
 _ULP = 2.0**-52
 _ITERATIONS = 30
+_ASTRAY = 0.5  # a step of this size is not due to the factor alone
 _DEEP = 500.0  # from this L on, what vanishes with eps is carried in a unit of its own
 _MARGIN = 10.0  # how much a factor of another point adds to the bound, over its distance
 _UNIT_FLOOR = 1e-200  # coupling below this plays no part in the Newton matrix
@@ -198,6 +207,32 @@ def _widened(bounds, factor):
     return Bounds(factor * bounds.relative, factor * bounds.resolved, factor * bounds.absolute)
 
 
+@jit_inner
+def _evaluate(p_is_2, b, L, log_unit, places, state, s_lo, tau, values, D, root):
+    """|psi| / U and D / U of every coordinate, those that do not vanish in units of 1.
+
+    `L` is (hi, lo, sigma), `places` (basis, apart, far, zero), `state` (sgn, s), tau (hi, lo).
+    """
+    basis, apart, far, zero = places
+    sgn, s = state
+    _fill_all(p_is_2, b, L[0], L[1], log_unit, tau[0], tau[1], values, D, root)
+    for i in range(s.size):
+        if not zero[i]:
+            _fill_large(
+                p_is_2, b, L[2], log_unit, basis.columns[i], s[i], s_lo[i], values, D, root
+            )  # fmt: skip
+    _fill_apart(p_is_2, b, L[2], L, log_unit, apart, far, sgn, s, tau, values, D, root)
+
+
+@jit_inner
+def _tau(A, basis, t_hi, t_lo, l_hi, l_lo, tau_hi, tau_lo):
+    """The dual and tau from tau_B, in double-double."""
+    solve_dd(basis.transpose, basis.inverse_t, t_hi, t_lo, l_hi, l_lo)
+    rmatvec_dd(A, l_hi, l_lo, tau_hi, tau_lo)
+    for i in range(t_hi.size):
+        tau_hi[basis.columns[i]], tau_lo[basis.columns[i]] = t_hi[i], t_lo[i]
+
+
 @jit
 def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept, root):
     """Bring the state to the root at ``log(1/eps) = L_hi + L_lo`` and fill `root`.
@@ -205,40 +240,31 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
     `L_level` is the L at which sigma is formed (p > 2): it may stop where psi no longer
     depends on sigma, for sigma would underflow. The basis is chosen anew first, unless it
     was `chosen` by the D of a point this near. A factor `kept` of this very basis is used if it
-    is close; if not, nothing is done (OUTDATED). `kept` then holds the last factor.
+    is near; if not, nothing is done (OUTDATED). `kept` then holds the last factor.
     Returns (code, iterations, factorisations, log_unit, `Bounds`).
     """
     m, N = A.shape
     sigma = L_hi if p_is_2 else math.exp(-L_level / b)
-    old, away = belongs(kept, columns), 0.0
+    old, away = belongs(kept, columns), np.inf
     basis, apart = _choose(
         A, y, squares, p_is_2, b, sigma, chosen or old, columns, sgn, s, new_point(N)
     )  # fmt: skip
     far = vanishing_columns(p_is_2, apart)
     marked, zero = mark(N, basis, apart), zero_rows(basis, apart, far)
     s_lo, t_hi, t_lo = np.zeros(m), np.empty(m), np.empty(m)
-    l_hi, l_lo, rhs = np.empty(m), np.empty(m), np.empty(m)
+    l_hi, l_lo, rhs, z = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
     scale, unit, weight = np.empty(m), np.empty(m), np.empty(m)
     tau_hi, tau_lo, values = np.empty(N), np.empty(N), np.empty(N)
-    rest, D, S = np.empty(N), np.empty(N), kept.S
+    rest, D = np.empty(N), np.empty(N)
     floor = max(1e-10, 0.0 if p_is_2 else 16.0 * b * _ULP)
     last, factorisations, stale, log_unit = np.inf, 0, True, 0.0
     for iteration in range(_ITERATIONS):
         _basis_tau(p_is_2, L_hi, L_lo, sgn, s, s_lo, t_hi, t_lo)
-        solve_dd(basis.transpose, basis.inverse_t, t_hi, t_lo, l_hi, l_lo)
-        rmatvec_dd(A, l_hi, l_lo, tau_hi, tau_lo)
-        for i in range(m):
-            tau_hi[columns[i]], tau_lo[columns[i]] = t_hi[i], t_lo[i]
+        _tau(A, basis, t_hi, t_lo, l_hi, l_lo, tau_hi, tau_lo)
         log_unit = _log_unit(p_is_2, L_hi, basis, zero, marked, tau_hi)
-        _fill_all(p_is_2, b, L_hi, L_lo, log_unit, tau_hi, tau_lo, values, D, root)
-        for i in range(m):
-            if not zero[i]:
-                _fill_large(
-                    p_is_2, b, sigma, log_unit, columns[i], s[i], s_lo[i], values, D, root
-                )  # fmt: skip
-        _fill_apart(
-            p_is_2, b, sigma, (L_hi, L_lo), log_unit, apart, far, sgn, s, (tau_hi, tau_lo),
-            values, D, root,
+        _evaluate(
+            p_is_2, b, (L_hi, L_lo, sigma), log_unit, (basis, apart, far, zero), (sgn, s), s_lo,
+            (tau_hi, tau_lo), values, D, root,
         )  # fmt: skip
         for j in range(N):
             values[j] = values[j] if tau_hi[j] >= 0.0 else -values[j]
@@ -249,21 +275,27 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
             scale[i] = 1.0 / math.sqrt(D[columns[i]])
             unit[i] = 1.0 if zero[i] else root_unit
             weight[i] = root_unit / unit[i]
-        if old:
-            away = distance(A, basis, apart, D, scale, unit, far, rest, kept)
-            if not away < CLOSE:
+            z[i] = rhs[i] * scale[i] * weight[i]
+        if stale and (old or p_is_2) and belongs(kept, columns):
+            exact = newton_matrix(A, basis, apart, D, scale, unit, far)
+            away = distance(exact, kept, scale / weight, p_is_2)
+            stale = not away < (NEAR if p_is_2 else CLOSE)
+            if old and stale:
                 return OUTDATED, 0, 0, log_unit, _no_bounds()
-            old, stale = False, False
+        old = False
         if stale:
             away = 0.0
-            keep(kept, columns)
-            definite, _ = newton_factor(A, basis, apart, D, scale, unit, far, rest, S)
+            keep(kept, columns, scale / weight)
+            definite, _ = newton_factor(A, basis, apart, D, scale, unit, far, rest, kept.S)
             factorisations, stale = factorisations + 1, False
             if not definite:
                 kept.columns[0] = -1
                 return ROUGH, iteration, factorisations, log_unit, _no_bounds()
-        residual = rhs.copy()
-        size = _take_step(p_is_2, b, S, scale, weight, t_hi, rhs, sgn, s, s_lo)
+        if away < CLOSE:
+            cholesky_solve(kept.S, z)
+        else:
+            solve_near(newton_matrix(A, basis, apart, D, scale, unit, far), kept, away, z)
+        size = _take_step(p_is_2, b, z, scale, weight, t_hi, sgn, s, s_lo)
         if not size < 1e300:
             return ROUGH, iteration, factorisations, log_unit, _no_bounds()
         if size < 2.0 * _ULP or (size < floor and size > 0.25 * last):
@@ -274,30 +306,28 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
             noise = dual_noise(basis, t_hi, t_lo, own, l_hi, l_lo)
             bounds = error_bound(
                 A, squares, p_is_2, b, basis, apart, Units(zero, far, math.exp(log_unit), weight),
-                S, scale, Found(values, rest, D, tau_hi, noise, own), residual, root.unresolved,
+                kept.S, scale, Found(values, rest, D, tau_hi, noise, own), rhs, root.unresolved,
             )  # fmt: skip
             bounds = _widened(bounds, 1.0 + _MARGIN * away)
             return POLISHED, iteration + 1, factorisations, log_unit, bounds
         stale = size > 0.1 * last
+        if stale and _ASTRAY > size > 0.5 * last:  # it has not served
+            kept.columns[0] = -1
         last = size
     _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root)
     return ROUGH, _ITERATIONS, factorisations, log_unit, _no_bounds()
 
 
 @jit_inner
-def _take_step(p_is_2, b, S, scale, weight, tau, rhs, sgn, s, s_lo):
-    """Solve for the step of the slacks and take it; returns its relative size in psi.
+def _take_step(p_is_2, b, z, scale, weight, tau, sgn, s, s_lo):
+    """Take the step z of the slacks, in units of its own; returns its relative size in psi.
 
     Where eps is large all tau are small, and the size is relative to the largest.
 
     `weight` is the square root of each row's unit, over the largest: with it the system
     is symmetric though each row of rhs, scale and S is in its own unit.
     """
-    m = rhs.size
-    z = np.empty(m)
-    for i in range(m):
-        z[i] = rhs[i] * scale[i] * weight[i]
-    cholesky_solve(S, z)
+    m = z.size
     largest, size, move = 0.0, 0.0, 0.0
     for i in range(m):
         z[i] *= scale[i] / weight[i]

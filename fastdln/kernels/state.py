@@ -36,7 +36,7 @@ __all__ = [
 
 NOISE = 1e-9  # change of a slack, relative to the level's, below which it is rounding
 _NEAR = 1e-5  # a column outside the basis stands apart if its slack is below this (p > 2)
-_DEEP = 500.0  # or, for p = 2 and L above this, if psi exceeds exp(-250)
+_DEEP = 500.0  # or, for p = 2 and L above this, if psi exceeds exp(-50)
 _LARGE = 1e5  # or if its D exceeds the least of the basis by this
 
 
@@ -137,7 +137,7 @@ def _columns_apart(p_is_2, level, basis, point):
     count = 0
     for j in range(N):
         if p_is_2:  # where eps is about to underflow: all that stays representable
-            near = level > _DEEP and level - abs(point.tau[j]) < 0.5 * _DEEP
+            near = level > _DEEP and level - abs(point.tau[j]) < 0.1 * _DEEP
         else:
             near = min(point.slack_minus[j], point.slack_plus[j]) < _NEAR
         if not inside[j] and (near or point.D[j] > _LARGE * least):
@@ -199,6 +199,8 @@ def reselect(A, squares, p_is_2, level, point, sgn, s, columns):
     """Choose the basis by the D of this point, and read the state off in it."""
     if not select_basis(A, point.D, squares, columns):
         return False
+    for i in range(s.size // 2 if p_is_2 else 0):  # the smallest first: see `kept`
+        columns[i], columns[s.size - 1 - i] = columns[s.size - 1 - i], columns[i]
     for i in range(s.size):
         j = columns[i]
         sgn[i] = 1.0 if point.tau[j] >= 0.0 else -1.0

@@ -94,7 +94,7 @@ class Curve:
 
     version = "1"
     timeout = 300
-    params = (2.5, 3.0, 4.0)
+    params = (2.0, 2.5, 3.0, 4.0)
     param_names = ("p",)
 
     def track_factorisations(self, p: float) -> int:

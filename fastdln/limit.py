@@ -140,11 +140,11 @@ def _batch(
 
     def solve(part: list[int]) -> list[FlowLimit]:
         curves: list[Curve | None] = [None] * len(part)
-        at_once = len(part) > 1 and _together(problems[part[0]], p, targets, limit) > 0
-        if at_once:
+        several = len(part) * targets.high.size > 1
+        if several and _together(problems[part[0]], p, targets, limit) > 0:
             curves = curves_of([problems[k][0] for k in part], p, targets.high, targets.low, limit)
         return [
-            _limit(problems[k][0], p, targets, limit, problems[k][1], tried=at_once)
+            _limit(problems[k][0], p, targets, limit, problems[k][1])
             if curve is None
             else _wrap(_Behind(problems[k][0], p, curve, limit), targets)
             for k, curve in zip(part, curves, strict=True)
@@ -189,10 +189,9 @@ def _parts(
 
 
 def _limit(
-    problem: Problem, p: float, targets: Targets, limit: int, error: InputError | None = None,
-    tried: bool = False,
-) -> FlowLimit:  # fmt: skip
-    """The limit of one problem, everything checked; `tried`: not by one call of a kernel."""
+    problem: Problem, p: float, targets: Targets, limit: int, error: InputError | None = None
+) -> FlowLimit:
+    """The limit of one problem, everything checked."""
     if problem.large:
         if not problem.y.any():
             return _trivial(problem, targets)
@@ -207,10 +206,6 @@ def _limit(
         found = _in_pieces(problem, constraints, p, targets, limit)
         if found is not None:
             return found
-    if targets.high.size > 1 and not tried and _together((problem, error), p, targets, limit):
-        curve = curves_of([problem], p, targets.high, targets.low, limit)[0]
-        if curve is not None:
-            return _wrap(_Behind(problem, p, curve, limit), targets)
     return _along_the_path(constraints, p, targets, limit, error)
 
 

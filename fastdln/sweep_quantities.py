@@ -132,8 +132,7 @@ class Limit(Quantity):
 
     def solve(self, point: Point) -> Values:
         """One path through all initialisations of the point."""
-        given: Mapping[str, Any] = point.initialisation
-        return self._values(point, flow_limit(point.problem, point.p, **given))
+        return self.solve_all([point])[0]
 
     def solve_all(self, points: list[Point]) -> list[Values]:
         """Small problems by one call of a kernel, to the bits that each gives alone."""

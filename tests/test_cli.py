@@ -62,7 +62,7 @@ def test_version(capsys):
         (["figure", "1", "--format", "png,bmp"], "'bmp' given, some of png, svg, pdf needed"),
         (["figure", "1", "--format", ""], "'' given, some of png, svg, pdf needed"),
         (["limit", "nowhere.npz", "--alpha", "1"], "'nowhere.npz': No such file or directory"),
-        ([*"limit nowhere.npz --p 3 --alpha 1e-3".split()], "one of the arguments --alpha --log-alpha is required"),
+        (["limit", "nowhere.npz"], "one of the arguments --alpha --log-alpha is required"),
         (["limit", "x.npz", "--alpha", "1", "--log-alpha", "0"], "not allowed with argument"),
         (["minimizer", "nowhere.npz"], "'nowhere.npz': No such file or directory"),
         (["rate", "nowhere.npz"], "'nowhere.npz': No such file or directory"),
@@ -249,7 +249,7 @@ def test_an_interrupt_is_quiet(capsys, monkeypatch):
 
 
 def test_the_package_is_the_command():
-    command = [sys.executable, "-m", "fastdln", *"limit nowhere.npz --p 3 --alpha 1e-3".split()]
+    command = [sys.executable, "-m", "fastdln", "limit", "nowhere.npz", "--alpha", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert "nowhere.npz" in done.stderr

@@ -297,7 +297,7 @@ def _polish(
         if rest[0] != OUTDATED:
             break
         kept.columns[0] = -1
-    return (rest[0], rest[1], rest[2], rest[3]), bounds
+    return (rest[0], rest[1], rest[2], rest[3]), Bounds(*bounds)
 
 
 def _beyond(constraints: Constraints, deepest: PathState, L: float, limit: int) -> PathState:

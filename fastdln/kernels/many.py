@@ -129,9 +129,9 @@ def _solve(case, L_high, L_low, slope_range, deepest, limit, k, out):
         out.L[k, i] = L
         out.measures[k, i, 0] = last[3]
         out.measures[k, i, 1] = residual_norm(A, y, root.psi)
-        out.measures[k, i, 2] = last[4].relative
-        out.measures[k, i, 3] = last[4].resolved
-        out.measures[k, i, 4] = last[4].absolute
+        out.measures[k, i, 2] = last[4][0]
+        out.measures[k, i, 3] = last[4][1]
+        out.measures[k, i, 4] = last[4][2]
         out.codes[k, i, 0] = path[0]
         out.codes[k, i, 1] = last[0]
         out.work[k, i, 0] = path[1] + last[2]

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.bound import FINE, Bounds, Found, Units, dual_noise, error_bound
+from fastdln.kernels.bound import FINE, Found, Units, dual_noise, error_bound
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.extended import dd_add, dd_mul_double, two_sum
 from fastdln.kernels.kept import (
@@ -199,12 +199,13 @@ def _fill_apart(p_is_2, b, sigma, L, log_unit, apart, far, sgn, s, tau, values, 
 
 @jit_inner
 def _no_bounds():
-    return Bounds(np.inf, np.inf, np.inf)
+    return np.inf, np.inf, np.inf
 
 
 @jit_inner
 def _widened(bounds, factor):
-    return Bounds(factor * bounds.relative, factor * bounds.resolved, factor * bounds.absolute)
+    """A plain tuple: to make another for Python runs Python code, which Ctrl-C would break."""
+    return factor * bounds.relative, factor * bounds.resolved, factor * bounds.absolute
 
 
 @jit_inner
@@ -241,7 +242,7 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
     depends on sigma, for sigma would underflow. The basis is chosen anew first, unless it
     was `chosen` by the D of a point this near. A factor `kept` of this very basis is used if it
     is near; if not, nothing is done (OUTDATED). `kept` then holds the last factor.
-    Returns (code, iterations, factorisations, log_unit, `Bounds`).
+    Returns (code, iterations, factorisations, log_unit, bounds as in `Bounds`).
     """
     m, N = A.shape
     sigma = L_hi if p_is_2 else math.exp(-L_level / b)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import FrameType
+from typing import Any
 
-__all__ = ["heard_between_pieces"]
+__all__ = ["heard_between_pieces", "uninterrupted"]
 
 
 @contextmanager
@@ -34,3 +36,26 @@ def heard_between_pieces(stop: threading.Event) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def uninterrupted(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call`, within which no interrupt is heard: one that comes is heard right after.
+
+    For calls of milliseconds. In other threads than the main one none is heard anyway.
+    """
+
+    @wraps(call, updated=())
+    def held(*arguments: Any) -> Any:
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not callable(handler):
+            return call(*arguments)
+        frames: list[FrameType | None] = []
+        signal.signal(signal.SIGINT, lambda number, frame: frames.append(frame))
+        try:
+            return call(*arguments)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            if frames:
+                handler(signal.SIGINT, frames[0])
+
+    return held

@@ -18,8 +18,9 @@ import numba
 from numba.core.caching import IndexDataCacheFile
 
 from fastdln._inner_compiler import InnerCompiler
+from fastdln._interrupt import uninterrupted
 
-__all__ = ["JIT_DISABLED", "jit", "jit_inline", "jit_inner"]
+__all__ = ["JIT_DISABLED", "jit", "jit_inline", "jit_inner", "jit_returning"]
 
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 _CACHE = os.environ.get("FASTDLN_CACHE", "1") != "0"
@@ -51,11 +52,24 @@ def _enable_cache(dispatcher: Any) -> None:
 
 
 def jit(func: Callable[..., Any]) -> Any:
-    """Compile a kernel: strict, cached, without the GIL."""
+    """Compile a kernel: strict, cached, without the GIL.
+
+    It returns numbers to Python, or nothing, and writes into arrays it is given. Where it
+    returns more than that, see `jit_returning`.
+    """
     compiled = numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True)(func)
     if _CACHE and not JIT_DISABLED:
         _enable_cache(compiled)
     return compiled
+
+
+def jit_returning(func: Callable[..., Any]) -> Any:
+    """`jit` for a kernel that returns arrays, or tuples of them, and that only Python calls.
+
+    numba makes these objects with some Python code, and does not expect an exception there:
+    an interrupt waits until they are made.
+    """
+    return func if JIT_DISABLED else uninterrupted(jit(func))
 
 
 def jit_inner(func: Callable[..., Any]) -> Any:

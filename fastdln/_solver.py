@@ -13,7 +13,7 @@ from fastdln._zeros import proved_zeros
 from fastdln.kernels.bound import Bounds
 from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
-from fastdln.kernels.kept import Kept, no_factor
+from fastdln.kernels.kept import Kept, room
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
 from fastdln.kernels.polish import OUTDATED, POLISHED, Root, polish
 from fastdln.problem import Constraints
@@ -133,7 +133,7 @@ def solve_curve(
         state, least = fresh, -fresh.log_eps - _LINEAR
         curve.L[:] = np.maximum(L_high, least)
     L_low = np.where(curve.L > 0.0, L_low, 0.0)  # eps > 1: its last digits play no part
-    kept = no_factor(m) if m * N >= _WORTH_A_PURSUIT and T > _FEW else None
+    kept = room(m) if m * N >= _WORTH_A_PURSUIT and T > _FEW else None
     for k in range(T):
         first = warm is not None and k == 0
         state = _solve_target(constraints, p, curve, k, L_low[k], limit, state, first, kept)
@@ -269,7 +269,7 @@ def follow_to(
         code, count, log_eps = follow(
             constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
             log_eps, goal, min(piece, limit - done), state.columns, state.sgn, state.s,
-            no_factor(state.s.size) if kept is None or done > 0 else kept,
+            room(state.s.size) if kept is None or done > 0 else kept,
         )  # fmt: skip
         done += count
     return code, done, state._replace(log_eps=log_eps)
@@ -288,7 +288,7 @@ def _polish(
     constraints: Constraints, p: float, state: PathState, L: float, L_low: float,
     L_level: float, root: Root, chosen: bool = False, kept: Kept | None = None,
 ) -> tuple[tuple[int, int, int, float], Bounds]:  # fmt: skip
-    kept = no_factor(state.s.size) if kept is None else kept
+    kept = room(state.s.size) if kept is None else kept
     while True:
         *rest, bounds = polish(
             constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit, jit_inner, jit_returning
 from fastdln.kernels.linear import rmatvec
 from fastdln.kernels.path import factor_sum, rest_weights, solve
 from fastdln.kernels.state import locate, locate_dual, reselect
@@ -72,12 +72,6 @@ def _growth(b, u):
 def _fill_D(b, minus, plus, D):
     for j in range(D.size):
         D[j] = b * (minus.P[j] / minus.s[j] + plus.P[j] / plus.s[j])
-
-
-@jit_inner
-def _new_side(sign, P, s):
-    N = P.size
-    return Side(sign, P, s, np.zeros(N), np.empty(N))
 
 
 @jit
@@ -182,14 +176,14 @@ def _take(b, side, correction):
         side.s[j] = side.gap[j] * _stretch(ds / side.gap[j])
 
 
-@jit
 def new_sides(point):
     """Both halves, with P and the slacks of `point`."""
-    minus = _new_side(-1.0, point.minus, point.slack_minus)
-    return minus, _new_side(1.0, point.plus, point.slack_plus)
+    N = point.tau.size
+    minus = Side(-1.0, point.minus, point.slack_minus, np.zeros(N), np.empty(N))
+    return minus, Side(1.0, point.plus, point.slack_plus, np.zeros(N), np.empty(N))
 
 
-@jit
+@jit_returning
 def prepare(A, b, sigma, basis, apart, sgn, s, exact, point, minus, plus, scale, weights):
     """Linearise at the state: gap, rho, D, and the weights of A_N D_N A_N^T; returns `apart`."""
     apart = locate_dual(A, False, sigma, basis, apart, sgn, s, exact, point)

@@ -159,7 +159,6 @@ def open_least_norm(A, y, gram, point):
     return log_eps, True
 
 
-@jit
 def new_halves(point):
     """Both halves, with the P of `point`."""
     N = point.tau.size

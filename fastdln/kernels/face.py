@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit, jit_inner, jit_returning
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add, dd_mul_double
 from fastdln.kernels.linear import cholesky, cholesky_solve, copy_to, rmatvec
@@ -126,7 +126,7 @@ def _solve_face(p_is_2, b, basis, apart, zero, sgn, d):
     return False
 
 
-@jit
+@jit_returning
 def certify(A, y, squares, p_is_2, b, log_eps, columns, sgn, s):
     """Whether the state at `log_eps` proves which face is optimal, and W_p on it.
 
@@ -209,7 +209,7 @@ def _fill_minimizer(p_is_2, b, basis, apart, zero, sgn, d, W):
     return True
 
 
-@jit
+@jit_returning
 def at_depth(p_is_2, b, face):
     """The same face with the W_p of another depth."""
     W, d = np.zeros(face.W.size), np.zeros(face.d.size)

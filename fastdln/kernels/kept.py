@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit_inner
 from fastdln.kernels.linear import cholesky_solve, matvec, rmatvec
 from fastdln.kernels.tableau import mark
 
@@ -25,6 +25,7 @@ __all__ = [
     "keep",
     "newton_matrix",
     "no_factor",
+    "room",
     "solve_near",
 ]
 
@@ -53,10 +54,12 @@ class Kept(NamedTuple):
     measure: np.ndarray  # (m,) the C = D_B^-1/2 it is in
 
 
-@jit
-def no_factor(m):
-    """Room for a factor."""
+def room(m):
+    """Room for a factor, and none in it."""
     return Kept(np.empty((m, m)), np.full(m, -1), np.ones(m))
+
+
+no_factor = jit_inner(room)
 
 
 @jit_inner

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit, jit_inner, jit_returning
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add, dd_add_double
 from fastdln.kernels.linear import copy_to, invert, matvec, rmatvec
@@ -114,7 +114,7 @@ def no_columns(m):
     return Apart(np.empty(0, np.int64), none, np.empty((0, m)), np.empty((0, m)), none)
 
 
-@jit
+@jit_returning
 def open_basis(A, y, columns):
     """The basis of the given columns, and no columns apart, for callers from Python."""
     return make_basis(A, y, columns), no_columns(columns.size)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._pairs import log_eps_pair
+
 __all__ = [
     "check_choice",
     "check_count",
@@ -100,13 +102,7 @@ def check_scale(alpha: Any, log_alpha: Any, p: float) -> tuple[Array, Array]:
         raise ValueError(f"alpha must be positive and finite, got {_shown(value)}")
     if not np.all(np.isfinite(array)):
         raise ValueError(f"log_alpha must be finite, got {_shown(value)}")
-    # 64 bits of mantissa where the platform has them: log eps may be large
-    wide = array.astype(np.longdouble)
-    if name == "alpha":
-        wide = np.log(wide)
-    wide = np.longdouble(p) * wide
-    high = wide.astype(np.float64)
-    return high, (wide - high).astype(np.float64)
+    return log_eps_pair(array, p, name == "log_alpha")
 
 
 def whole(value: Any) -> int:

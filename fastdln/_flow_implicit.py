@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln._flow_engine import Observed, Segments
+from fastdln._pairs import exponent_pair, log_eps_pair
 from fastdln.kernels.collocation_tables import modes, tables
 from fastdln.kernels.collocation_weights import FLOW
 from fastdln.kernels.flow_collocation import Segments as Kept
@@ -49,13 +50,9 @@ class _Segments(NamedTuple):
 
 def _parameters(flow: Flow) -> Array:
     p = flow.p
-    b, b_low = 1.0, 0.0
-    if p > 2.0:
-        wide = np.longdouble(p) / (np.longdouble(p) - 2)
-        b, b_low = float(wide), float(wide - np.longdouble(float(wide)))
-    wide = np.longdouble(p) * np.longdouble(flow.log_alpha)
-    high = float(wide)
-    return np.array([p, b, b_low, high, float(wide - np.longdouble(high)), 0.0, 0.0, FLOW])
+    b, b_low = exponent_pair(p) if p > 2.0 else (1.0, 0.0)
+    high, low = map(float, log_eps_pair(np.array(flow.log_alpha), p, True))
+    return np.array([p, b, b_low, high, low, 0.0, 0.0, FLOW])
 
 
 @functools.cache

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._pairs import exponent_pair, log_eps_pair
 from fastdln.kernels import collocation as engine
 from fastdln.kernels.collocation_tables import ORDERS, all_tables
 from fastdln.kernels.collocation_weights import DESCENT
@@ -26,13 +26,10 @@ _REST = np.isin(np.arange(10), (engine.REST, engine.REST + 1))
 
 def engine_parameters(p: float, alpha: float, rate: float, mode: int) -> Array:
     """What `collocation_weights` calls par, for a step size (or 1, for the flow)."""
-    log_eps = np.longdouble(p) * np.log(np.longdouble(alpha))
-    high = float(log_eps)
-    low = float(log_eps - np.longdouble(high))
+    high, low = map(float, log_eps_pair(np.array(alpha), p, False))
     if p == 2.0:
         return np.array([p, 0.0, 0.0, high, low, -2.0 * rate, 2.0 * rate, mode])
-    b = p / (p - 2.0)
-    b_low = float(Fraction(p) / (Fraction(p) - 2) - Fraction(b))
+    b, b_low = exponent_pair(p)
     kappa = rate * p * alpha ** (p - 2.0)
     return np.array([p, b, b_low, high, low, (p - 2.0) * kappa, kappa, mode])
 

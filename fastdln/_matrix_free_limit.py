@@ -27,7 +27,7 @@ def limit_by_products(
     m, N = matrix.shape
     scale = 2.0 ** float(np.frexp(np.max(np.abs(y)))[1])
     log_scale, T = float(np.log(scale)), targets.high.size
-    high, low = targets.shifted(log_scale)
+    high, low = targets.in_units_of(scale)
     scaled, bounds = y / scale, np.full((T, 2), np.inf)
     if matrix.has_gram and m <= MOST_ROWS:
         answers, bounds = follow_pieces(matrix, scaled, p, high, low, limit, dense)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ __all__ = ["Targets", "check_targets"]
 
 Array = NDArray[np.float64]
 
+_LN2_HIGH = 0x162E42FEFA3 / 2**41  # log(2) in 41 bits: its products with exponents are exact
+_LN2_LOW = 2.8235290563031577e-13
+
 
 class Targets(NamedTuple):
     """T values of log eps = p log(alpha), and their descending order."""
@@ -23,13 +27,17 @@ class Targets(NamedTuple):
     back: NDArray[np.intp]  # from the path's order to the caller's
     scalar: bool
 
-    def shifted(self, shift: float) -> tuple[Array, Array]:
-        """log(1/eps) + shift as a double-double pair."""
-        if shift == 0.0:
+    def in_units_of(self, scale: float) -> tuple[Array, Array]:
+        """log(scale / eps), of a power of two, as a double-double pair."""
+        if scale == 1.0:
             return self.high, self.low
+        exponent = math.frexp(scale)[1] - 1
+        shift = exponent * _LN2_HIGH  # exact
         s = self.high + shift
         z = s - self.high
-        return s, ((self.high - (s - z)) + (shift - z)) + self.low
+        low = ((self.high - (s - z)) + (shift - z)) + (self.low + exponent * _LN2_LOW)
+        high = s + low
+        return high, low - (high - s)
 
     @property
     def pick(self) -> Any:

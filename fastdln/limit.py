@@ -243,7 +243,7 @@ def _along_the_path(
 ) -> FlowLimit:
     """The limits along one path from large alpha to small."""
     # psi' = psi / scale is the limit for eps' = eps / scale
-    high, low = targets.shifted(math.log(constraints.scale))
+    high, low = targets.in_units_of(constraints.scale)
     curve = solve_curve(constraints, p, high, low, limit)
     unknown = None
     if error is not None:

@@ -174,6 +174,22 @@ def test_scales_from_one_end_of_float64_to_the_other():
         )
 
 
+@pytest.mark.parametrize("p", [2, 3, 4])
+@pytest.mark.parametrize("k", [62, 166, 502, -310])
+def test_the_bound_holds_in_any_unit(p, k):
+    """2^k y and 2^k eps give 2^k psi, to the last digits: log(2^k) is not rounded."""
+    A, y = fd.datasets.random().A, fd.datasets.random().y
+    log_eps = math.log(1e-3)
+    plain = fd.flow_limit(fd.Problem(A, y), p, log_alpha=log_eps / p)
+    with mpmath.workdps(60):
+        exact = mpmath.mpf(log_eps / p) * p + k * mpmath.log(2)
+        log_alpha = float(exact / p)
+        off_by = float(abs(mpmath.mpf(log_alpha) * p - exact))  # of log eps, and so of log psi
+    scaled = fd.flow_limit(fd.Problem(A, 2.0**k * y), p, log_alpha=log_alpha)
+    error = np.abs(scaled.psi / 2.0**k - plain.psi) / np.abs(plain.psi)
+    assert error.max() <= plain.error_bound + scaled.error_bound + off_by
+
+
 def test_rows_of_very_different_scales():
     A, y = fd.datasets.random().A, fd.datasets.random().y
     rows = np.array([2.0**400, 1.0, 2.0**-450])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._primal_dual import from_least_norm, from_minimizer
+from fastdln._primal_dual import Start, from_least_norm, from_minimizer, go_on
 from fastdln._zeros import proved_zeros
 from fastdln.kernels.bound import Bounds
 from fastdln.kernels.ends import START_OK, residual_norm, slopes, start_state
@@ -37,7 +37,8 @@ _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
-_DEEP = -231.0  # log eps to which a primal-dual method goes at p = 2: further down it often fails
+_DEEP = -660.0  # log eps to which a primal-dual method goes at p = 2: its logs need numbers
+_STEEP = -23.0  # log eps from which that method serves between two targets of a curve
 _BEND = 3.0  # of log psi between two targets and the next, up to which that needs no path
 _FEW = 2  # alphas up to which each has factors of its own
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
@@ -179,7 +180,7 @@ def _warm_state(
     if -math.log(least) - _LINEAR > L:  # no solution has a smaller largest coordinate
         return None
     if p == 2.0:
-        start = from_least_norm(constraints, max(-L, _DEEP))
+        start = from_least_norm(constraints, max(-L, _DEEP), limit)
     else:
         start = from_minimizer(constraints, max(-L, _deepest(p)), _exponent(p), limit)
     return (start.factorisations, PathState(*start[1:])) if start is not None else None
@@ -230,7 +231,13 @@ def _follow_on(
     state: PathState, warm: bool, kept: Kept | None,
 ) -> tuple[int, PathState]:  # fmt: skip
     """Follow the path to `goal`, from its start if that fails from a `warm` state."""
-    code, count, state = follow_to(constraints, p, state, goal, limit, kept)
+    if p == 2.0 and kept is not None and state.log_eps <= _STEEP:
+        start = go_on(constraints, Start(0, *state), max(goal, _DEEP), limit)
+        curve.work[k, 0] += start.factorisations
+        state = PathState(*start[1:])
+    code, count = REACHED, 0
+    if state.log_eps != goal or p != 2.0:
+        code, count, state = follow_to(constraints, p, state, goal, limit, kept)
     curve.work[k, 0] += count
     if code == FAILED and warm:
         state = fresh_state(constraints, p) or state

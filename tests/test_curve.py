@@ -59,6 +59,7 @@ def test_a_curve_below_the_smallest_double_is_cheap_and_counts_all_its_work(monk
         monkeypatch.setattr(_solver, name, call)
 
     counted("from_least_norm", lambda start: start.factorisations)
+    counted("go_on", lambda start: start.factorisations)
     counted("follow", lambda result: result[1])
     counted("polish", lambda result: result[2])
     counted("slopes", lambda definite: 1)

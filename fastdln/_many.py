@@ -91,5 +91,5 @@ def _curve(out: Answers, k: int) -> Curve:
     measures = out.measures[k]
     return Curve(
         out.L[k], out.psi[k], out.log_abs[k], out.slack[k], out.dual[k], out.unresolved[k],
-        measures[:, 0], measures[:, 1], measures[:, 2:], out.codes[k], out.work[k], state,
+        measures[:, 0], measures[:, 1], measures[:, 2:], out.codes[k], out.work[k], state, [],
     )  # fmt: skip

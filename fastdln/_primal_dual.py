@@ -22,14 +22,14 @@ from fastdln.kernels.centre import (
     open_vertex,
     prepare,
 )
-from fastdln.kernels.deep import assess_deep, choose_columns, go_deeper
+from fastdln.kernels.deep import assess_deep, choose_columns, go_deeper, open_at
 from fastdln.kernels.entropic import assess, choose_below, go_down, new_halves, open_least_norm
 from fastdln.kernels.linear import add_columns, padded_size, unfold, weighted_gram
 from fastdln.kernels.state import Point
 from fastdln.kernels.tableau import open_basis
 from fastdln.problem import Constraints
 
-__all__ = ["Start", "from_least_norm", "from_minimizer"]
+__all__ = ["Start", "from_least_norm", "from_minimizer", "go_on"]
 
 Array = NDArray[np.float64]
 
@@ -37,9 +37,16 @@ _STEPS = 25  # at most, of each method
 _PLAIN = -23.0  # log eps to which A D A^T itself is good enough (p = 2)
 _DONE = 0.1  # size of a step, about that of log psi, from which `polish` takes over (p > 2)
 _DONE_LOG = 1.0  # mismatch of a log (p = 2)
+_ON_THE_WAY = 3.0  # the same, where the method goes on from there
+_REACH = 3.0  # times log eps: as far as it goes from where it has settled
+_SHORTEST = 1.0  # least change of log eps worth a stage
+_GROWTH, _SHRINK = 2.0, 4.0  # of a stage after one that succeeded, and one that failed
+_IN_A_STAGE = 15  # steps
+_MOST = 200  # in all
 _DONE_PLAIN, _DONE_DEEP = 1e-3, 0.1  # of a row: over y, or over the D of its basis coordinate
 _ASTRAY = 1e3  # mismatch of a log from which steps in a basis do not come back
 _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
+_OUTGROWN = 100.0  # mismatch of a row from which the basis is chosen anew before any factor
 _PIECE = 4e7  # multiplications in A D A^T worth a piece of their own
 _MOST_PIECES = 8
 
@@ -100,17 +107,48 @@ class _State:
         return Start(self.count, self.columns.copy(), self.sgn.copy(), self.s.copy(), log_eps)
 
 
-def from_least_norm(constraints: Constraints, goal: float) -> Start | None:
-    """p = 2: down from the least-norm solution, with A D A^T itself, then in a basis."""
+def from_least_norm(constraints: Constraints, goal: float, limit: int = _MOST) -> Start | None:
+    """p = 2: down from the least-norm solution, with A D A^T itself, then in a basis.
+
+    As far as that leads: to `goal`, or to a log eps above it.
+    """
     state = _State(constraints)
-    plain = _approach(state, max(goal, _PLAIN))
-    if plain is None or plain.log_eps <= goal:
-        return plain
-    deep = _descend(state, plain.log_eps, goal)
-    return plain._replace(factorisations=state.count) if deep is None else deep
+    plain = _approach(state, max(goal, _PLAIN), _DONE_LOG if goal >= _PLAIN else _ON_THE_WAY)
+    return plain if plain is None else _descend_in_stages(state, plain, goal, limit)
 
 
-def _approach(state: _State, target: float) -> Start | None:
+def go_on(constraints: Constraints, start: Start, goal: float, limit: int) -> Start:
+    """p = 2: from a state below _PLAIN towards `goal`, as far as steps in a basis lead."""
+    state = _State(constraints)
+    _open(state, start)
+    return _descend_in_stages(state, start, goal, limit)
+
+
+def _open(state: _State, start: Start) -> None:
+    state.columns[:], state.sgn[:], state.s[:] = start.columns, start.sgn, start.s
+    basis, apart = open_basis(state.A, state.y, state.columns)
+    open_at(state.A, start.log_eps, basis, apart, state.sgn, state.s, state.point)
+
+
+def _descend_in_stages(state: _State, start: Start, goal: float, limit: int) -> Start:
+    """Settle now and then: from a state that has not, a long step often leads astray.
+
+    Where that happens stages are shorter; too short ones are left to the path.
+    """
+    stage = (1.0 - _REACH) * start.log_eps
+    while start.log_eps > goal and stage > _SHORTEST and state.count < min(limit, _MOST):
+        target = max(goal, start.log_eps - stage)
+        done = _DONE_LOG if target == goal else _ON_THE_WAY
+        below = _descend(state, start.log_eps, target, done)
+        if below is None:
+            stage = (start.log_eps - target) / _SHRINK
+            _open(state, start)
+        else:
+            start, stage = below, min(_GROWTH * stage, (1.0 - _REACH) * below.log_eps)
+    return start._replace(factorisations=state.count)
+
+
+def _approach(state: _State, target: float, done: float) -> Start | None:
     A, y, point = state.A, state.y, state.point
     state.sum_up(np.ones(A.shape[1]))
     state.count += 1
@@ -120,7 +158,7 @@ def _approach(state: _State, target: float) -> Start | None:
     (minus, plus), r = new_halves(point), np.empty(y.size)
     while state.count <= _STEPS:
         worst, left = assess(A, y, log_eps, minus, plus, point, r)
-        if log_eps <= target and worst < _DONE_LOG and left < _DONE_PLAIN:
+        if log_eps <= target and worst < done and left < _DONE_PLAIN:
             place = (state.columns, state.sgn, state.s, point)
             fine = choose_below(A, state.squares, log_eps, *place)
             return state.start(log_eps) if fine else None
@@ -134,21 +172,23 @@ def _approach(state: _State, target: float) -> Start | None:
     return None
 
 
-def _descend(state: _State, log_eps: float, target: float) -> Start | None:
-    A, point, most = state.A, state.point, state.count + _STEPS
+def _descend(state: _State, log_eps: float, target: float, done: float) -> Start | None:
+    A, point, most = state.A, state.point, state.count + _IN_A_STAGE
     basis, apart = open_basis(A, state.y, state.columns)
     (minus, plus), fresh = new_halves(point), False
     while state.count < most:
         worst, left = assess_deep(
             A, log_eps, basis, apart, minus, plus, point, state.scale, state.weights
         )
-        if log_eps <= target and worst < _DONE_LOG and left < _DONE_DEEP:
+        if log_eps <= target and worst < done and left < _DONE_DEEP:
             place = (state.columns, state.sgn, state.s, point)
             fine = choose_below(A, state.squares, log_eps, *place)
             return state.start(log_eps) if fine else None
         if not (worst < _ASTRAY and left < 1e300):
             return None
-        definite, fits = state.factor(basis, apart)
+        definite, fits = True, False
+        if fresh or left < _OUTGROWN:
+            definite, fits = state.factor(basis, apart)
         if not (fits or fresh):
             if not choose_columns(A, state.squares, state.columns, point):
                 return None

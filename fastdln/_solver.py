@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._primal_dual import from_least_norm, from_minimizer
+from fastdln._primal_dual import Start, from_least_norm, from_minimizer, go_on
 from fastdln._zeros import proved_zeros
 from fastdln.kernels.bound import Bounds
-from fastdln.kernels.ends import START_OK, extrapolate, residual_norm, start_state
+from fastdln.kernels.ends import START_OK, residual_norm, slopes, start_state
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.kept import Kept, room
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
@@ -37,7 +37,8 @@ _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
-_DEEP = -231.0  # log eps to which a primal-dual method goes at p = 2: further down it often fails
+_DEEP = -660.0  # log eps to which a primal-dual method goes at p = 2: its logs need numbers
+_STEEP = -23.0  # log eps from which that method serves between two targets of a curve
 _BEND = 3.0  # of log psi between two targets and the next, up to which that needs no path
 _FEW = 2  # alphas up to which each has factors of its own
 _LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
@@ -50,6 +51,13 @@ class PathState(NamedTuple):
     sgn: Array
     s: Array
     log_eps: float
+
+
+class End(NamedTuple):
+    """p = 2: the root at DEEPEST, from where the slacks are linear in log(1/eps)."""
+
+    state: PathState
+    slopes: Array  # ds / dL
 
 
 class Curve(NamedTuple):
@@ -66,7 +74,8 @@ class Curve(NamedTuple):
     bounds: Array  # (T, 3) relative, of what is resolved, and absolute
     codes: NDArray[np.int64]  # (T, 2) of the path and of the polishing
     work: NDArray[np.int64]  # (T, 2) factorisations and iterations
-    state: list[PathState]  # the one at the last target, empty where A is singular
+    state: list[PathState]  # at the last target not below DEEPEST; empty where A is singular
+    end: list[End]  # empty while not needed
 
     @property
     def bound(self) -> Array:
@@ -121,6 +130,7 @@ def solve_curve(
         codes=np.full((T, 2), FAILED),
         work=np.zeros((T, 2), np.int64),
         state=[],
+        end=[],
     )
     warm = _warm_state(constraints, p, float(L_high[0]), limit) if T > 0 else None
     if warm is not None:
@@ -137,7 +147,8 @@ def solve_curve(
     for k in range(T):
         first = warm is not None and k == 0
         state = _solve_target(constraints, p, curve, k, L_low[k], limit, state, first, kept)
-        curve.state[:] = [state]
+        if state.log_eps >= DEEPEST:
+            curve.state[:] = [state]
     shift = L_high - curve.L
     with np.errstate(under="ignore"):
         curve.dual[:] *= np.exp(shift)[:, np.newaxis]
@@ -169,7 +180,7 @@ def _warm_state(
     if -math.log(least) - _LINEAR > L:  # no solution has a smaller largest coordinate
         return None
     if p == 2.0:
-        start = from_least_norm(constraints, max(-L, _DEEP))
+        start = from_least_norm(constraints, max(-L, _DEEP), limit)
     else:
         start = from_minimizer(constraints, max(-L, _deepest(p)), _exponent(p), limit)
     return (start.factorisations, PathState(*start[1:])) if start is not None else None
@@ -197,26 +208,42 @@ def _solve_target(
             _fill(constraints, curve, k, REACHED, polished, bounds)
             return here
         state = fresh_state(constraints, p) or state
-    usable = kept is not None and p == 2.0 and goal == -L
-    guess = _continued(curve, k, state) if usable else None
+    guess = _continued(curve, k, state) if kept is not None and p == 2.0 else None
     if guess is not None:
         polished, bound = _polish(constraints, p, guess, L, L_low, L, _row(curve, k), kept=kept)
         curve.work[k] += polished[2], polished[1]
         if polished[0] == POLISHED:
             _fill(constraints, curve, k, REACHED, polished, bound)
             return guess
-    code, count, state = follow_to(constraints, p, state, goal, limit, kept)
-    if code == FAILED and warm:
-        curve.work[k, 0] += count
-        state = fresh_state(constraints, p) or state
-        code, count, state = follow_to(constraints, p, state, goal, limit, kept)
-    here = _copy(state)
     if p == 2.0 and -L < DEEPEST:
-        here = _beyond(constraints, here, L, limit)
+        code, state, here = _beyond(constraints, curve, k, limit, state, warm, kept)
+    else:
+        code, state = _follow_on(constraints, p, curve, k, goal, limit, state, warm, kept)
+        here = _copy(state)
     polished, bounds = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k), kept=kept)
     _fill(constraints, curve, k, code, polished, bounds)
-    curve.work[k] += count + polished[2], polished[1]
-    return here if code == REACHED and goal <= -L else state
+    curve.work[k] += polished[2], polished[1]
+    return here if code == REACHED and (goal <= -L or p == 2.0) else state
+
+
+def _follow_on(
+    constraints: Constraints, p: float, curve: Curve, k: int, goal: float, limit: int,
+    state: PathState, warm: bool, kept: Kept | None,
+) -> tuple[int, PathState]:  # fmt: skip
+    """Follow the path to `goal`, from its start if that fails from a `warm` state."""
+    if p == 2.0 and kept is not None and state.log_eps <= _STEEP:
+        start = go_on(constraints, Start(0, *state), max(goal, _DEEP), limit)
+        curve.work[k, 0] += start.factorisations
+        state = PathState(*start[1:])
+    code, count = REACHED, 0
+    if state.log_eps != goal or p != 2.0:
+        code, count, state = follow_to(constraints, p, state, goal, limit, kept)
+    curve.work[k, 0] += count
+    if code == FAILED and warm:
+        state = fresh_state(constraints, p) or state
+        code, count, state = follow_to(constraints, p, state, goal, limit, kept)
+        curve.work[k, 0] += count
+    return code, state
 
 
 def _continued(curve: Curve, k: int, state: PathState) -> PathState | None:
@@ -228,16 +255,17 @@ def _continued(curve: Curve, k: int, state: PathState) -> PathState | None:
     if k < 3 or curve.codes[k - 3 : k].any() or curve.L[k - 3] < _SMALL:
         return None
     L, columns = curve.L[k - 3 : k + 1], state.columns
-    slack, psi = curve.slack[k - 3 : k, columns], curve.psi[k - 3 : k, columns]
+    slack = curve.slack[k - 3 : k, columns]
+    negative = np.signbit(curve.psi[k - 3 : k, columns])  # zeros that underflowed have signs, too
     line = slack[2] + (slack[2] - slack[1]) * ((L[3] - L[2]) / (L[2] - L[1]))
     curved = np.zeros_like(line)
     for i in range(3):
         others = [L[n] for n in range(3) if n != i]
         weight = (L[3] - others[0]) * (L[3] - others[1])
         curved += slack[i] * (weight / ((L[i] - others[0]) * (L[i] - others[1])))
-    if not np.max(np.abs(curved - line)) < _BEND or np.any(np.sign(psi) != np.sign(psi[2])):
+    if not np.max(np.abs(curved - line)) < _BEND or np.any(negative != negative[2]):
         return None
-    return PathState(columns.copy(), np.where(psi[2] < 0.0, -1.0, 1.0), curved, -float(L[3]))
+    return PathState(columns.copy(), np.where(negative[2], -1.0, 1.0), curved, -float(L[3]))
 
 
 def _fill(
@@ -300,22 +328,29 @@ def _polish(
     return (rest[0], rest[1], rest[2], rest[3]), Bounds(*bounds)
 
 
-def _beyond(constraints: Constraints, deepest: PathState, L: float, limit: int) -> PathState:
-    """p = 2: the state at an L so large that eps underflows, from two where it does not."""
-    m, N = constraints.A.shape
-    duals = []
-    for goal in (DEEPEST + 40.0, DEEPEST):
-        start = fresh_state(constraints, 2.0) if goal > deepest.log_eps else _copy(deepest)
-        assert start is not None
-        _, _, state = follow_to(constraints, 2.0, start, goal, limit)
-        spare = np.empty((3, N))
-        root = Root(spare[0], spare[1], spare[2], np.empty(m), np.empty(N, bool))
-        _polish(constraints, 2.0, state, -goal, 0.0, -goal, root)
-        duals.append(root.dual)
-    extrapolate(
-        constraints.A, -DEEPEST - 40.0, -DEEPEST, L, *duals, state.columns, state.sgn, state.s
-    )
-    return state
+def _beyond(
+    constraints: Constraints, curve: Curve, k: int, limit: int, state: PathState, warm: bool,
+    kept: Kept | None,
+) -> tuple[int, PathState, PathState]:  # fmt: skip
+    """p = 2, an L so large that eps underflows: (code, state at DEEPEST, state at L).
+
+    lambda is linear in L up to what vanishes with eps: the state at DEEPEST and its slope, found
+    once for a curve, tell all of them.
+    """
+    L, code = float(curve.L[k]), REACHED
+    if curve.end:
+        end, slope = curve.end[0]
+    else:
+        state = state if state.log_eps >= DEEPEST else curve.state[0]
+        code, state = _follow_on(constraints, 2.0, curve, k, DEEPEST, limit, state, warm, kept)
+        end, level, slope = _copy(state), -state.log_eps, np.empty_like(state.s)
+        polished, _ = _polish(constraints, 2.0, end, level, 0.0, level, _row(curve, k), kept=kept)
+        slopes(constraints.A, constraints.y, level, end.columns, end.sgn, end.s, slope)
+        curve.work[k] += polished[2] + 1, polished[1]
+        curve.state[:], curve.end[:] = [end], [End(end, slope)] if code == REACHED else []
+    here = _copy(end)
+    here.s[:] += (L + end.log_eps) * slope
+    return code, end, here._replace(log_eps=-L)
 
 
 def locate_face(constraints: Constraints, p: float, state: PathState, limit: int) -> Face:

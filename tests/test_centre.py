@@ -63,7 +63,7 @@ def test_both_ways_end_in_the_same_place(monkeypatch, data, p):
 
 @pytest.mark.parametrize(("p", "decades", "most"), [
     (2.0, 9, 12), (2.5, 9, 12), (3.0, 9, 12), (4.0, 9, 12), (2.5, 100, 12), (3.0, 100, 12),
-    (4.0, 100, 12), (2.0, 60, 30), (2.0, 100, 32), (2.0, 180, 34),
+    (4.0, 100, 12), (2.0, 60, 18), (2.0, 100, 20), (2.0, 180, 24), (2.0, 280, 26),
 ])  # fmt: skip
 def test_few_factorisations(p, decades, most):
     problem = fd.datasets.gaussian(60, 400, 8).problem

@@ -41,3 +41,38 @@ def test_three_hundred_alphas_in_eighty_factorisations(p):
     curve = fd.flow_limit(problem, p, log_alpha=log_alpha)
     assert all(status is Status.CONVERGED for status in curve.status)
     assert np.sum(curve.factorisations) <= 80
+
+
+def test_a_curve_below_the_smallest_double_is_cheap_and_counts_all_its_work(monkeypatch):
+    from fastdln import _solver
+
+    counts = []
+
+    def counted(name, count_of):
+        function = getattr(_solver, name)
+
+        def call(*arguments):
+            result = function(*arguments)
+            counts.append(count_of(result))
+            return result
+
+        monkeypatch.setattr(_solver, name, call)
+
+    counted("from_least_norm", lambda start: start.factorisations)
+    counted("go_on", lambda start: start.factorisations)
+    counted("follow", lambda result: result[1])
+    counted("polish", lambda result: result[2])
+    counted("slopes", lambda definite: 1)
+    problem = fd.datasets.gaussian(40, 300, 6).problem
+    log_alpha = np.linspace(-300.0, -900.0, 200)
+    curve = fd.flow_limit(problem, 2.0, log_alpha=log_alpha)
+    assert all(status is Status.CONVERGED for status in curve.status)
+    assert np.sum(curve.factorisations) == sum(counts)
+    assert sum(counts[-150:]) <= 20  # eps underflows from the 16th on: no path for each
+    for k in (10, 16, 17, 100, 199):
+        counts.clear()
+        alone = fd.flow_limit(problem, 2.0, log_alpha=log_alpha[k])
+        assert alone.factorisations == sum(counts)
+        gap = np.abs(curve.log_abs_psi[k] - alone.log_abs_psi)
+        assert np.max(gap) <= curve.error_bound[k] + alone.error_bound
+        assert np.all(np.signbit(curve.psi[k]) == np.signbit(alone.psi))

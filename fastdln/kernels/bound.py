@@ -101,6 +101,33 @@ def _own(found, j):
 
 
 @jit_inner
+def _length_of_product(x, y):
+    """Root of the sum of (x_i y_i)^2."""
+    total = 0.0
+    for i in range(x.size):
+        total += (x[i] * y[i]) ** 2
+    return math.sqrt(total)
+
+
+@jit_inner
+def _solution_errors(A, basis, apart, units, found):
+    """Rounding, per row of A, of A_B^-1 y and of the columns apart as solved in double-double.
+
+    It counts beside rows that vanish but for the rounding of the data. That of a product is as
+    its terms, added up as independent errors (FINE is some thirty times what is usual).
+    """
+    left = np.empty(A.shape[0])
+    for i in range(left.size):
+        total = _length_of_product(basis.matrix[i], basis.x_hi) ** 2
+        for k in range(apart.columns.size):
+            j = apart.columns[k]
+            own = units.unit if units.far[k] else 1.0
+            total += (A[i, j] * found.values[j] * own) ** 2
+        left[i] = FINE * math.sqrt(total)
+    return left
+
+
+@jit_inner
 def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
     """rho, each row in its own unit: rounding of its terms, and what is left of it.
 
@@ -117,11 +144,11 @@ def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
         lengths[j] = evaluation * abs(found.rest[j]) + noise
     for i in range(m):
         v[i] = _absolute_dot(A[i], lengths)
+    fine = _solution_errors(A, basis, apart, units, found)
     for i in range(m):
-        s = 0.0
-        for k in range(m):
-            s += abs(basis.inverse[i, k]) * v[k]
-        s *= 1.0 if units.zero[i] else units.unit
+        s = _absolute_dot(basis.inverse[i], v)
+        if not units.zero[i]:
+            s = units.unit * s + _length_of_product(basis.inverse[i], fine)
         j = basis.columns[i]
         s += evaluation * abs(found.values[j]) + _own(found, j) * found.D[j]
         for k in range(apart.columns.size):

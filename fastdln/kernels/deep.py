@@ -18,13 +18,15 @@ from fastdln._jit import jit, jit_inner
 from fastdln.kernels.entropic import growth, log_growth, take
 from fastdln.kernels.path import rest_weights, solve
 from fastdln.kernels.select import select_basis
+from fastdln.kernels.state import evaluate
 from fastdln.kernels.tableau import from_basis, to_basis
 
-__all__ = ["assess_deep", "choose_columns", "go_deeper"]
+__all__ = ["assess_deep", "choose_columns", "go_deeper", "open_at"]
 
 _NEGLIGIBLE = 1e-10  # of the least D of the basis
 _TRUST_SOLVED = 5.0  # second-order change of tau that a step may ask for
 _TRUST_LOG = 8.0  # and what the log of a coordinate may miss
+_TINY = 1e-290  # least P: its logarithm is taken
 _COUNTS = 0.1  # of the least D of the basis: smaller coordinates need not have settled
 
 
@@ -38,11 +40,13 @@ class _Step(NamedTuple):
 
 @jit_inner
 def _mismatches(L, tau, least, half):
-    """Fill w; returns the largest of a coordinate that counts."""
+    """Fill w; returns the largest of a coordinate that counts, by P or by what tau says."""
     worst = 0.0
     for j in range(tau.size):
-        half.w[j] = math.log(half.P[j]) + L - half.sign * tau[j]
-        worst = max(worst, abs(half.w[j]) * min(1.0, half.P[j] / (_COUNTS * least)))
+        w = math.log(half.P[j]) + L - half.sign * tau[j]
+        half.w[j] = w
+        large = half.P[j] * math.exp(max(-w, 0.0))
+        worst = max(worst, abs(w) * min(1.0, large / (_COUNTS * least)))
     return worst
 
 
@@ -130,6 +134,15 @@ def assess_deep(A, log_eps, basis, apart, minus, plus, point, scale, weights):
         if not point.D[j] > _NEGLIGIBLE * least:
             weights[j] = 0.0
     return worst, left
+
+
+@jit
+def open_at(A, log_eps, basis, apart, sgn, s, point):
+    """Fill `point` at the state (log_eps, sgn, s)."""
+    evaluate(A, True, 1.0, -log_eps, basis, apart, sgn, s, point)
+    for j in range(point.tau.size):
+        point.minus[j] = max(point.minus[j], _TINY)
+        point.plus[j] = max(point.plus[j], _TINY)
 
 
 @jit

@@ -9,9 +9,12 @@ import numpy as np
 from fastdln._jit import jit
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.linear import cholesky, cholesky_solve, rmatvec, weighted_gram
+from fastdln.kernels.path import newton_factor, solve
 from fastdln.kernels.select import select_basis
+from fastdln.kernels.state import locate, new_point
+from fastdln.kernels.tableau import make_basis, no_columns
 
-__all__ = ["SINGULAR", "START_OK", "extrapolate", "residual_norm", "start_state"]
+__all__ = ["SINGULAR", "START_OK", "residual_norm", "slopes", "start_state"]
 
 START_OK, SINGULAR = 0, 1
 
@@ -42,15 +45,24 @@ def start_state(A, y, squares, p_is_2, columns, sgn, s):
 
 
 @jit
-def extrapolate(A, near, nearer, far, dual_near, dual_nearer, columns, sgn, s):
-    """p = 2: lambda is linear in L up to what vanishes with eps; the state at L = far."""
-    for i in range(s.size):
-        t = 0.0
-        for k in range(s.size):
-            slope = (dual_nearer[k] - dual_near[k]) / (nearer - near)
-            t += A[k, columns[i]] * (dual_nearer[k] + (far - nearer) * slope)
-        sgn[i] = 1.0 if t >= 0.0 else -1.0
-        s[i] = far - abs(t)
+def slopes(A, y, level, columns, sgn, s, out):
+    """p = 2: fill `out` with ds / dL at the root s at L = level; False if that failed.
+
+    Along the path A D A^T dlambda / dL = y, in basis coordinates ds = dL - sgn dtau_B.
+    """
+    m, N = A.shape
+    point, scale, one = new_point(N), np.empty(m), np.ones(m)
+    weights, S = np.empty(N), np.empty((m, m))
+    basis = make_basis(A, y, columns)
+    apart = locate(A, True, 1.0, level, basis, no_columns(m), sgn, s, point)
+    for i in range(m):
+        scale[i] = 1.0 / math.sqrt(point.D[columns[i]])
+    far = np.zeros(apart.columns.size, np.bool_)
+    definite, _ = newton_factor(A, basis, apart, point.D, scale, one, far, weights, S)
+    solve(S, scale, basis.x_hi, out)
+    for i in range(m):
+        out[i] = 1.0 - sgn[i] * out[i]
+    return definite
 
 
 @jit

@@ -155,6 +155,40 @@ def test_one_bad_configuration_does_not_stop_the_rest(tmp_path, monkeypatch):
     assert failures[0]["message"] == "ArithmeticError: as it happens"
 
 
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
+def test_what_is_not_of_a_configuration_ends_the_sweep(monkeypatch, error):
+    def ends(*given, **more):
+        raise error
+
+    monkeypatch.setattr("fastdln.sweep_quantities.flow_limit", ends)
+    with pytest.raises(error):
+        fd.sweep(["line", "plane"], p=[2, 3], alpha=[1.0, 0.5])
+
+
+def test_an_error_of_many_together_and_of_none_alone_is_told(monkeypatch):
+    from fastdln import sweep_quantities
+    from fastdln.sweep_config import make_config
+    from fastdln.sweep_plan import Piece, make_layout
+    from fastdln.sweep_work import run_piece
+
+    original = sweep_quantities.flow_limit
+
+    def fails_together(problem, p, *, alpha):
+        if len(problem) > 1:
+            raise ArithmeticError("not\ntogether")
+        return original(problem, p, alpha=alpha)
+
+    config = make_config(problems=["line", "plane", "random"], p=2, alpha=[1.0, 0.5])
+    layout = make_layout(sweep_quantities.QUANTITIES["limit"], config)
+    whole = config, layout, Piece("limit", (0, 0, 0), 0, 3)
+    expected = run_piece(*whole)
+    monkeypatch.setattr(sweep_quantities, "flow_limit", fails_together)
+    with pytest.warns(RuntimeWarning, match="3 batches of 'limit'.*ArithmeticError: not together"):
+        found = run_piece(*whole)
+    assert found.failures == []
+    assert found.values["psi"].tobytes() == expected.values["psi"].tobytes()
+
+
 def test_a_status_that_is_not_success_is_kept():
     # p so near 2 that eps underflows before the law for small alpha holds
     data = fd.sweep("random", p=[2.05, 3], log_alpha=[-500.0])

@@ -43,7 +43,7 @@ def in_threads():
     return fd.sweep(**GRID)
 
 
-def same(a, b):
+def assert_same(a, b):
     assert set(a.data_vars) == set(b.data_vars)
     for name in a.data_vars:
         if not name.endswith("_seconds"):
@@ -51,7 +51,7 @@ def same(a, b):
 
 
 def test_a_cluster_gives_the_same_bits(cluster, in_threads):
-    same(fd.sweep(**GRID, client=cluster), in_threads)
+    assert_same(fd.sweep(**GRID, client=cluster), in_threads)
 
 
 def test_a_lost_worker_costs_nothing_but_time(cluster, in_threads, tmp_path, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_lost_worker_costs_nothing_but_time(cluster, in_threads, tmp_path, mon
     assert len(workers) == 2
     assert len(written) > 20
     assert data.attrs["complete"] == 1
-    same(data, in_threads)
+    assert_same(data, in_threads)
 
 
 def test_a_scheduler_that_does_not_answer_is_named():

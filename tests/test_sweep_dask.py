@@ -3,6 +3,7 @@
 import os
 import signal
 
+import numpy as np
 import pytest
 
 import fastdln as fd
@@ -52,6 +53,16 @@ def assert_same(a, b):
 
 def test_a_cluster_gives_the_same_bits(cluster, in_threads):
     assert_same(fd.sweep(**GRID, client=cluster), in_threads)
+
+
+def test_threads_sweep_a_matrix_that_lies_with_the_workers(cluster):
+    A = np.random.default_rng(1).standard_normal((6, 60))
+    spread = pytest.importorskip("dask.array").from_array(A, chunks=(6, 20))
+    problem = fd.Problem(spread, A[:, 0], name="spread", memory_budget=0)
+    assert problem._matrix.client is cluster
+    grid = {"p": [2, 3], "alpha": [0.1, 0.01]}
+    found, exact = fd.sweep(problem, **grid), fd.sweep(fd.Problem(A, A[:, 0]), **grid)
+    np.testing.assert_allclose(found.limit_psi, exact.limit_psi, rtol=1e-9)
 
 
 def test_a_lost_worker_costs_nothing_but_time(cluster, in_threads, tmp_path, monkeypatch):

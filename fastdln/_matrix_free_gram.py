@@ -4,11 +4,16 @@ A is read piece by piece; of each piece an m-vector and an m x m matrix are kept
 columns that matter most, a working set found by their tau, are solved as a dense
 problem: that gives the basis and the start. Newton's method on all columns then runs in basis
 coordinates with double-double residuals, as in `kernels.polish`, one reading of A a step.
+
+Of many rows A D A^T is what costs. Far from the solution that of a sample of the light columns
+takes its place (it affects the steps, but not where they lead); close to it that of all columns is
+formed once and kept.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +22,8 @@ from numpy.typing import NDArray
 from fastdln import _piece_work as work
 from fastdln._matrix_free import BROKEN, LIMITED, SOLVED, STALLED, Answer
 from fastdln._operator import Matrix
-from fastdln._piece_work import Heaviest, Look, Point
-from fastdln._working_set import DenseLimit, WorkingSet, choose_basis, merged
+from fastdln._piece_work import Heaviest, Look, Point, Wanted
+from fastdln._working_set import COSTLY, DenseLimit, WorkingSet, choose_basis, merged, sampling
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.linear import cholesky, cholesky_solve, invert, multiply
 from fastdln.kernels.select import select_basis
@@ -45,7 +50,15 @@ _DEEPEST = 480.0  # L from which rows would need units of their own
 _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 _WIDE = 30.0  # the same, close to the solution
 _CLOSE = 0.1  # size of a correction there
+_CHORD = 0.01  # size of a correction from which a matrix that cost much is kept
+_SAMPLED = 12  # readings after which a sample has not led there
+_NEAR = 0.3  # size of a correction from which the next are smaller, if S is right
+_ROUGH = 1e-5  # size of a correction above which plain sums do
+_PLAIN_DIGITS = 1e-10  # what these cannot see, beside psi
+_TIGHT = 1e-6  # least slack for which tau does without a low part
+_NEARLY = 64.0 * 2.0**-52  # bound on the size of one that may be rounding
 _NOISE = 1e-10  # size from which one that does not shrink is rounding
+_SHRINKS = 0.1  # by which factor corrections become smaller while S is good enough
 _SETTLED = 1e-7  # size of a correction after which the matrix is not made anew
 _FINE = 2.0**-100  # of products in double-double
 _NO_BOUND = math.inf, math.inf
@@ -71,6 +84,10 @@ def _make_basis(A_B: Array, columns: Indices, y: Array) -> _Basis:
     )  # fmt: skip
 
 
+def _largest(found: Iterable[Look]) -> Look:
+    return Look(*np.max(list(found), axis=0).tolist())
+
+
 class _Reducer:
     """One target: the state in basis coordinates, and readings of A."""
 
@@ -84,7 +101,8 @@ class _Reducer:
         self.top, self.top_low = (L, L_low) if self.p_is_2 else (1.0, 0.0)
         self.parts = matrix.parts()
         self.dual_hi, self.dual_lo = np.empty(m), np.empty(m)
-        self.psi_B, self.D_B = np.empty(m), np.empty(m)
+        self.psi_B, self.D_B = np.empty(m), np.zeros(m)
+        self.every = sampling(matrix)
         self.residual = math.nan
         self.longest = self.steepest = self.tightest = self.apart = math.inf
 
@@ -93,23 +111,38 @@ class _Reducer:
         self.basis, self.sgn = basis, sgn
         self.s_hi, self.s_lo = s, np.zeros_like(s)
 
-    def read(self, with_gram: bool) -> tuple[Array, Array]:
+    def set_dual(self) -> None:
+        """The dual of the slacks."""
+        t_hi, t_lo = np.empty(self.y.size), np.empty(self.y.size)
+        basis_tau(self.top, self.top_low, self.sgn, self.s_hi, self.s_lo, t_hi, t_lo)
+        transpose, inverse_t = self.basis.transpose, self.basis.inverse_t
+        solve_dd(transpose, inverse_t, t_hi, t_lo, self.dual_hi, self.dual_lo)
+
+    def rough_will_do(self, last: float) -> bool:
+        """Whether sums in double tell a step after one of this size from their rounding."""
+        if last < _ROUGH or (not self.p_is_2 and self.tightest < _TIGHT):
+            return False
+        seen = min(last, 1.0) * float(np.min(self.D_B))  # of the last reading
+        return seen > _PLAIN_DIGITS * float(np.max(np.abs(self.basis.x_hi)))
+
+    def read(self, wanted: Wanted) -> tuple[Array, Array]:
         """Fill the N-vectors; returns the rows' residual and A_rest D_rest A_rest^T."""
         m, basis = self.y.size, self.basis
-        t_hi, t_lo = np.empty(m), np.empty(m)
-        basis_tau(self.top, self.top_low, self.sgn, self.s_hi, self.s_lo, t_hi, t_lo)
-        solve_dd(basis.transpose, basis.inverse_t, t_hi, t_lo, self.dual_hi, self.dual_lo)
+        self.set_dual()
         point = Point(
             self.p_is_2, self.b, self.L, self.L_low, self.sigma, self.dual_hi, self.dual_lo,
             basis.columns, self.sgn, self.s_hi,
         )  # fmt: skip
         v_hi, v_lo, gram = np.zeros(m), np.zeros(m), np.zeros((m, m))
+        self.sums = np.zeros(m)
         self.longest, self.steepest = 0.0, 0.0
         self.tightest = self.apart = math.inf
-        for part in self.parts.each(work.read, point, with_gram):
+        for part in self.parts.each(work.read, point, wanted):
             add_to_sum(v_hi, v_lo, part.v_hi, part.v_lo)
-            if with_gram:
+            if part.gram is not None:
                 gram += part.gram
+            if part.sums is not None:
+                self.sums += part.sums
             here, psi, D = part.basis
             self.psi_B[here], self.D_B[here] = psi, D
             self.longest = max(self.longest, part.longest)
@@ -138,14 +171,15 @@ class _Reducer:
         """What a step of the dual can do to the columns outside: no reading of A is needed."""
         length = float(np.linalg.norm(dual))
         step = length * self.longest
-        return Look(step, step if self.p_is_2 else self.scale * length * self.steepest, dual)
+        return Look(step, step if self.p_is_2 else self.scale * length * self.steepest)
 
     def look(self, dual: Array) -> Look:
         """What it does do."""
-        given = dual, self.basis.columns, self.p_is_2, self.scale
-        found = list(self.parts.each(work.look, *given))
-        sums = sum((one.sums for one in found), np.zeros(self.y.size))
-        return Look(max(one.step for one in found), max(one.move for one in found), sums)
+        return _largest(self.parts.each(work.look, *self.given(dual)))
+
+    def given(self, dual: Array) -> tuple[Array, Indices, bool, float]:
+        """What `work.look` needs."""
+        return dual, self.basis.columns, self.p_is_2, self.scale
 
     def newton(self, gram: Array) -> tuple[Array, Array, float] | None:
         """S = I + K K^T factored, the scaling C, and the largest diagonal of K K^T."""
@@ -159,39 +193,51 @@ class _Reducer:
         S[np.diag_indices(m)] += 1.0
         return (S, scale, worst) if math.isfinite(worst) and cholesky(S) else None
 
+    def share(self, last: float, before: float, held: int) -> int:
+        """`Wanted.every` of the next reading, after corrections of these sizes; 0: keep S."""
+        if last <= _SETTLED and held == 1:  # a new matrix would hardly differ from the last
+            return 0
+        if self.y.size < COSTLY or last > _CHORD:
+            return self.every
+        return 0 if held == 1 and last < _SHRINKS * before else 1
+
     def solve(self, limit: int) -> tuple[int, int, Bound]:
         """Newton's method: (code, corrections, error bounds)."""
-        last, refreshed, fresh = math.inf, False, False
+        last, before, refreshed, fresh, held = math.inf, math.inf, False, False, 0
+        least = math.inf  # size from which a small correction is rounding
         factored: tuple[Array, Array, float] | None = None
         for count in range(1, limit + 1):
-            again = last > _SETTLED  # below, a new matrix would hardly differ from the last
-            rows, gram = self.read(again)
-            factored = self.newton(gram) if again else factored
+            every = self.share(last, before, held)
+            wanted = Wanted(every, not self.rough_will_do(last))
+            rows, gram = self.read(wanted)
+            if every > 0:
+                factored, held = self.newton(gram), every
             if factored is None:
                 return STALLED, count, _NO_BOUND
             S, scale, worst = factored
-            if worst > (_WIDE if last < _CLOSE else _SPREAD) and not (fresh or refreshed):
-                fresh, refreshed, last = True, last < _CLOSE, math.inf
-                if not self.reselect():
-                    return STALLED, count, _NO_BOUND
-                continue
-            fresh = False
             step = rows * scale
             cholesky_solve(S, step)
             step *= scale
             dual = self.basis.inverse_t @ step
-            found = self.at_most(dual)
-            size, move = self.size(step, found)
-            if not (size >= _NOISE and move <= self.longest_move):  # then it matters how much
-                found = self.look(dual)
-                size, move = self.size(step, found)
+            size, move = self.size(step, self.at_most(dual))
+            if size < _NOISE and wanted.fine and (size < _NEARLY or size > least):
+                size, bound = self.last_look(factored, rows, step, dual)
+                if size < 2.0 * _ULP or size > least:
+                    return SOLVED, count, bound
+            elif move > self.longest_move:  # then it matters how much
+                size, move = self.size(step, self.look(dual))
             if not math.isfinite(move):
                 return STALLED, count, _NO_BOUND
-            if size < 2.0 * _ULP or (size < _NOISE and size > 0.25 * last):
-                return SOLVED, count, self.bound(S, scale, rows, found.sums)
             damp = self.longest_move / move if move > self.longest_move else 1.0
             shift_slacks(self.s_hi, self.s_lo, self.sgn * step * damp)
-            last = size
+            if held > 1 and (count > _SAMPLED or 0.5 * last < size < _NEAR):
+                self.every = 1  # a sample says too little about these columns
+            before, last, least = last, size, 0.25 * size if wanted.fine else math.inf
+            fresh = not (fresh or refreshed) and worst > (_WIDE if last < _CLOSE else _SPREAD)
+            if fresh:
+                refreshed, held = last < _CLOSE, 0
+                if not self.reselect():
+                    return STALLED, count, _NO_BOUND
         return LIMITED, limit, _NO_BOUND
 
     @property
@@ -201,6 +247,7 @@ class _Reducer:
 
     def reselect(self) -> bool:
         """Choose the basis by the D of the last reading."""
+        self.set_dual()
 
         def candidates(count: int) -> Heaviest:
             return merged(self.parts.each(work.heaviest, count), count)
@@ -226,27 +273,35 @@ class _Reducer:
         self.s_lo = s_lo
         return True
 
-    def bound(self, S: Array, scale: Array, rows: Array, sums: Array) -> Bound:
-        """As `kernels.bound`: rounding in the rows, carried through to every coordinate."""
-        basis = self.basis
+    def last_look(
+        self, factored: tuple[Array, Array, float], rows: Array, step: Array, dual: Array
+    ) -> tuple[float, Bound]:
+        """The size of a step, exactly; and the bound.
+
+        As in `kernels.bound`: rounding in the rows, carried through to every coordinate.
+        """
+        basis, (S, scale, _) = self.basis, factored
+        if not self.sums.any():
+            self.sums = sum(self.parts.each(work.sums_of, basis.columns), self.sums)
         evaluation = (3.0 if self.p_is_2 else 3.0 + 0.5 * self.b) * _ULP
-        if not self.p_is_2 and self.apart < _RESOLVED:
-            return _NO_BOUND
-        rho = np.abs(basis.inverse) @ sums + np.abs(self.psi_B)
+        rho = np.abs(basis.inverse) @ self.sums + np.abs(self.psi_B)
         rho = evaluation * rho + np.abs(rows)
         inverse = np.eye(rows.size)
         for column in inverse:
             cholesky_solve(S, column)
         dtau = scale * (np.abs(inverse) @ (scale * rho))
-        dual = np.abs(basis.inverse).T @ dtau + _FINE * np.abs(self.dual_hi)
+        doubt = np.abs(basis.inverse).T @ dtau + _FINE * np.abs(self.dual_hi)
+        found = list(self.parts.each(work.last_look, self.given(dual), doubt))
+        size, _ = self.size(step, _largest(look for look, _ in found))
+        if not self.p_is_2 and self.apart < _RESOLVED:
+            return size, _NO_BOUND
         own, moved = np.abs(self.psi_B), dtau * self.D_B
         relative = np.divide(moved, own, out=np.full_like(own, math.inf), where=own > 0.0)
-        sizes = [(np.max(relative), np.max(moved), np.max(own))]
-        sizes += self.parts.each(work.worst, dual, basis.columns)
+        sizes = [(np.max(relative), np.max(moved), np.max(own)), *(worst for _, worst in found)]
         largest = np.max(sizes, axis=0).tolist()
         first = evaluation + largest[0]
         first = first / (1.0 - first) if first < 1.0 else math.inf  # relative to the true psi
-        return first, evaluation * largest[2] + largest[1]
+        return size, (first, evaluation * largest[2] + largest[1])
 
     def begin(self, working: WorkingSet) -> bool:
         """Set the state near the solution; False if no basis is found."""
@@ -285,6 +340,7 @@ class _Reducer:
         if not select_basis(A, D, np.einsum("ij,ij->j", A, A), chosen):
             return False
         A_B = np.ascontiguousarray(A[:, chosen])
+        self.D_B, self.tightest = D[chosen], float(np.min(slack))
         self.set_state(
             _make_basis(A_B, index[chosen], self.y),
             np.where(psi[chosen] >= 0.0, 1.0, -1.0), slack[chosen].copy(),

@@ -8,10 +8,12 @@ memory.
 
 from __future__ import annotations
 
+import copy
+import math
 import mmap
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +32,24 @@ __all__ = [
     "Parts",
     "Products",
     "Sparse",
+    "check_none_bad",
     "check_real",
     "checked_shape",
+    "first_bad",
 ]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _BLOCK_BYTES = 1 << 23  # of A in one piece; a few pieces are held at a time
+_ROWS = 8  # of a block at a time, where a copy is needed
+_FEWEST = 8  # pieces, at least, where some stand for all
 _SCATTERED = 256  # entries read here and there at a time: each may map 64 kB of a file
 _DOT_TOLERANCE = 1e4  # of the dot test, in units of the last place
+
+
+T = TypeVar("T")
+Bad = tuple[float, int, int]
 
 
 class DensePiece:
@@ -84,9 +94,26 @@ class DensePiece:
         weighted_gram(self.block, d, out)
         return out
 
-    def absolute(self) -> DensePiece:
-        """abs(A)."""
-        return DensePiece(np.abs(self.block))
+    def abs_matvec(self, x: Array) -> Array:
+        """|A| x."""
+        parts = [piece.matvec(x) for piece in self._absolute_rows()]
+        return np.concatenate(parts)
+
+    def abs_rmatvec(self, dual: Array) -> Array:
+        """|A|^T dual."""
+        out, first = np.zeros(self.width), 0
+        for piece in self._absolute_rows():
+            last = first + piece.block.shape[0]
+            out += piece.rmatvec(dual[first:last])
+            first = last
+        return out
+
+    def _absolute_rows(self) -> Iterator[DensePiece]:
+        """abs(A), a few rows at a time, each in place of the last: they stay in cache."""
+        room = np.empty((_ROWS, self.width))
+        for first in range(0, self.block.shape[0], _ROWS):
+            rows = self.block[first : first + _ROWS]
+            yield DensePiece(np.abs(rows, out=room[: rows.shape[0]]))
 
 
 class SparsePiece:
@@ -129,9 +156,13 @@ class SparsePiece:
         out: Array = (scaled @ self._csc.T).toarray()
         return out
 
-    def absolute(self) -> SparsePiece:
-        """abs(A)."""
-        return SparsePiece(abs(self._csc))
+    def abs_matvec(self, x: Array) -> Array:
+        """|A| x."""
+        return SparsePiece(abs(self._csc)).matvec(x)
+
+    def abs_rmatvec(self, dual: Array) -> Array:
+        """|A|^T dual."""
+        return SparsePiece(abs(self._csc)).rmatvec(dual)
 
 
 Piece = DensePiece | SparsePiece
@@ -144,6 +175,7 @@ class Matrix:
     """
 
     has_gram = False  # whether it gives pieces of its columns, and A D A^T in one pass
+    samples = False  # whether A D A^T of fewer columns takes so much less
     remote = False  # whether the pieces lie elsewhere
     shape: tuple[int, int]
     given: Any  # what the caller called A
@@ -310,7 +342,7 @@ class Blocks(Matrix):
     m x m matrix, and these are added up in a fixed order.
     """
 
-    has_gram = True
+    has_gram = samples = True
 
     def __init__(self, A: Any, *, in_memory: bool = False) -> None:
         self.given, self.shape = A, checked_shape(A)
@@ -318,12 +350,8 @@ class Blocks(Matrix):
         if in_memory:  # and looked at before
             return
         check_real(A.dtype)
-        for start, piece in self.pieces():
-            finite = np.isfinite(piece.block)
-            if not finite.all():
-                i, j = (int(k) for k in np.argwhere(~finite)[0])
-                value = piece.block[i, j]
-                raise ValueError(f"A must be finite, got {value} at index [{i}, {start + j}]")
+        for bad in self._each(first_bad):
+            check_none_bad(bad)
 
     def cuts(self) -> list[tuple[int, int]]:
         """First and last column of each block."""
@@ -345,13 +373,7 @@ class Blocks(Matrix):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_file"}
 
-    def pieces(self) -> Iterator[tuple[int, DensePiece]]:
-        """The blocks, each with the index of its first column; some are read ahead."""
-        cuts = self.cuts()
-        blocks = in_order(lambda cut: self.piece(*cut), cuts)
-        yield from ((lo, block) for (lo, _), block in zip(cuts, blocks, strict=True))
-
-    def _each(self, work: Callable[[DensePiece, int, int], Array]) -> Iterator[Array]:
+    def _each(self, work: Callable[[DensePiece, int, int], T]) -> Iterator[T]:
         """Work on every block, on all cores; results in order."""
         return in_order(lambda cut: work(self.piece(*cut), *cut), self.cuts())
 
@@ -418,9 +440,18 @@ class Parts:
 
     def each(self, work: Callable[..., Any], *given: Any) -> Iterator[Any]:
         """``work(piece, part, *given)`` for every piece, on all cores; results in order."""
+        if getattr(work, "needs_no_piece", False):
+            return (work(None, part, *given) for part in self._parts)
         return in_order(
             lambda part: work(self._matrix.piece(part.lo, part.hi), part, *given), self._parts
         )
+
+    def thin(self, every: int) -> tuple[int, Parts]:
+        """One piece in `every`, or in as many as there are pieces enough for; and that number."""
+        every = max(1, min(every, len(self._parts) // _FEWEST))
+        some = copy.copy(self)
+        some._parts = self._parts[::every]
+        return every, some
 
     def arrays(self) -> tuple[Array, Array, Array]:
         """psi, D and slack, shape (N,) each; nothing else is to be done with the parts then."""
@@ -430,6 +461,24 @@ class Parts:
 def _cuts(size: int, width: int) -> list[tuple[int, int]]:
     width = max(64, width // 64 * 64)
     return [(lo, min(lo + width, size)) for lo in range(0, size, width)]
+
+
+def first_bad(piece: DensePiece, lo: int, hi: int) -> Bad | None:
+    """Value and place of the first entry that is not finite."""
+    if math.isfinite(piece.block.sum()):
+        return None
+    finite = np.isfinite(piece.block)  # the sum may have overflown
+    if finite.all():
+        return None
+    i, j = (int(k) for k in np.argwhere(~finite)[0])
+    return float(piece.block[i, j]), i, lo + j
+
+
+def check_none_bad(bad: Bad | None) -> None:
+    """Refuse what `first_bad` found."""
+    if bad is not None:
+        value, i, j = bad
+        raise ValueError(f"A must be finite, got {value} at index [{i}, {j}]")
 
 
 def checked_shape(A: Any) -> tuple[int, int]:

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from fastdln.kernels.sparse_points import fill_points, finish_near, finish_points
 
-__all__ = ["Heaviest", "Look", "Part", "Point", "Reading", "beyond", "heaviest", "largest_tau",
-           "longest_column", "look", "plain_gram", "psi_sums", "read", "worst"]  # fmt: skip
+__all__ = ["Heaviest", "Look", "Part", "Point", "Reading", "Wanted", "Worst", "beyond", "heaviest",
+           "largest_tau", "last_look", "longest_column", "look", "plain_gram", "psi_sums", "read",
+           "sums_of", "worst"]  # fmt: skip
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+_HEAVY = 8.0  # times the mean weight: such columns are never left out of a sample
 
 
 class Part:
@@ -28,12 +31,19 @@ class Part:
         if arrays is None:
             arrays = np.empty(hi - lo), np.empty(hi - lo), np.empty(hi - lo)
         self.psi, self.D, self.slack = arrays  # D is d psi / d tau
+        self._lengths: Array | None = None
 
     def outside(self, columns: Indices) -> NDArray[np.bool_]:
         """Which of the part are not among `columns`."""
         mask = np.ones(self.hi - self.lo, bool)
         mask[columns[(columns >= self.lo) & (columns < self.hi)] - self.lo] = False
         return mask
+
+    def lengths(self, piece: Any) -> Array:
+        """Lengths of the columns, kept."""
+        if self._lengths is None:
+            self._lengths = np.sqrt(piece.squares())
+        return self._lengths
 
 
 class Point(NamedTuple):
@@ -51,12 +61,20 @@ class Point(NamedTuple):
     slack: Array
 
 
+class Wanted(NamedTuple):
+    """What a reading is for."""
+
+    every: int  # A D A^T of one light column in so many, as heavier ones; 1: of all; 0: without
+    fine: bool  # to the last digits; else to those of sums in double
+
+
 class Reading(NamedTuple):
     """Sums over the columns of a piece that are not in the basis."""
 
     v_hi: Array  # A psi
     v_lo: Array
-    gram: Array | None  # A D A^T
+    gram: Array | None  # A D A^T, if it is wanted
+    sums: Array | None  # |A| |psi|, if not
     basis: tuple[Indices, Array, Array]  # places in the basis of columns here; their psi, D
     longest: float  # largest ||a_j||
     steepest: float  # and ||a_j|| / slack_j
@@ -64,32 +82,68 @@ class Reading(NamedTuple):
     apart: float  # and of those not in the basis
 
 
-def read(piece: Any, part: Part, point: Point, with_gram: bool) -> Reading:
+def read(piece: Any, part: Part, point: Point, wanted: Wanted) -> Reading:
     """Fill the part at a point."""
-    tau, tau_low = piece.rmatvec_dd(point.dual_hi, point.dual_lo)
     psi, D, slack = part.psi, part.D, part.slack
-    finish_points(
-        point.p_is_2, point.b, point.L, point.L_low, tau, tau_low, psi, D, slack, np.empty_like(tau)
-    )  # fmt: skip
+    fill = _fill_fine if wanted.fine else _fill_roughly
+    spare = fill(piece, part, point)
     here = np.flatnonzero((point.columns >= part.lo) & (point.columns < part.hi))
     near = here[point.slack[here] < 0.5]
     if near.size and not point.p_is_2:
         finish_near(
             point.b, point.sigma, point.columns[near] - part.lo, point.sgn[near],
-            point.slack[near], psi, D, slack, tau,
+            point.slack[near], psi, D, slack, spare,
         )  # fmt: skip
     outside = part.outside(point.columns)
-    v_hi, v_lo = piece.matvec_dd(np.where(outside, psi, 0.0))
-    gram = piece.gram(np.where(outside, D, 0.0)) if with_gram else None
-    lengths = np.where(outside, np.sqrt(piece.squares()), 0.0)
+    v_hi, v_lo = _product(piece, np.where(outside, psi, 0.0), wanted.fine)
+    gram = sums = None
+    if wanted.every > 0:
+        gram = piece.gram(_sample(np.where(outside, D, 0.0), part.lo, wanted.every))
+    else:  # close to the end, where a bound needs them
+        sums = piece.abs_matvec(np.where(outside, np.abs(psi), 0.0))
+    lengths = np.where(outside, part.lengths(piece), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # a slack of zero: looked at later
         steepest = 0.0 if point.p_is_2 else float(np.max(lengths / slack))
     own = point.columns[here] - part.lo
     basis = here, psi[own], D[own]
     apart = float(np.min(slack[outside], initial=np.inf))
     return Reading(
-        v_hi, v_lo, gram, basis, float(np.max(lengths)), steepest, float(np.min(slack)), apart
+        v_hi, v_lo, gram, sums, basis, float(np.max(lengths)), steepest, float(np.min(slack)), apart
     )  # fmt: skip
+
+
+def _fill_fine(piece: Any, part: Part, point: Point) -> Array:
+    tau, tau_low = piece.rmatvec_dd(point.dual_hi, point.dual_lo)
+    finish_points(
+        point.p_is_2, point.b, point.L, point.L_low, tau, tau_low, part.psi, part.D, part.slack,
+        np.empty_like(tau),
+    )  # fmt: skip
+    return tau  # room for others
+
+
+def _fill_roughly(piece: Any, part: Part, point: Point) -> Array:
+    tau: Array = piece.rmatvec(point.dual_hi)
+    level, top = (point.L, point.L) if point.p_is_2 else (point.sigma, 1.0)
+    fill_points(point.p_is_2, point.b, level, tau, part.psi, part.D)
+    np.subtract(top, np.abs(tau), out=part.slack)
+    return tau
+
+
+def _product(piece: Any, psi: Array, fine: bool) -> tuple[Array, Array]:
+    if fine:
+        out: tuple[Array, Array] = piece.matvec_dd(psi)
+        return out
+    product = piece.matvec(psi)
+    return product, np.zeros_like(product)
+
+
+def _sample(D: Array, first: int, every: int) -> Array:
+    """D of heavy columns; of the others one in `every`, which stands for so many."""
+    if every == 1:
+        return D
+    light = _HEAVY * float(np.mean(D)) >= D
+    stands = np.arange(first, first + D.size) % every == 0
+    return np.where(light, np.where(stands, every * D, 0.0), D)
 
 
 read.fills = True  # type: ignore[attr-defined]  # the part, whatever was in it
@@ -100,30 +154,47 @@ class Look(NamedTuple):
 
     step: float  # largest change of tau
     move: float  # largest change of log psi, about
-    sums: Array  # |A| |psi|
 
 
 def look(piece: Any, part: Part, dual: Array, columns: Indices, p_is_2: bool, scale: float) -> Look:
-    """The size of a step, exactly; and what a bound needs, while the piece is at hand."""
-    step, outside = np.abs(piece.rmatvec(dual)), part.outside(columns)
-    step[~outside] = 0.0
+    """The size of a step, exactly."""
+    step = np.abs(piece.rmatvec(dual))
+    step[~part.outside(columns)] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite ends the search
         move = step if p_is_2 else step * (scale / part.slack)
-    sums: Array = piece.absolute().matvec(np.where(outside, np.abs(part.psi), 0.0))
-    return Look(float(np.max(step)), float(np.max(move)), sums)
+    return Look(float(np.max(step)), float(np.max(move)))
 
 
-def worst(piece: Any, part: Part, dual: Array, columns: Indices) -> tuple[float, ...]:
-    """Largest change of psi outside the basis for any dual of these sizes.
+class Worst(NamedTuple):
+    """Largest change of psi outside the basis for any dual of some sizes."""
 
-    Relative and absolute; and the largest psi.
-    """
-    moved = piece.absolute().rmatvec(dual) * part.D
+    relative: float
+    absolute: float
+    psi: float  # the largest psi
+
+
+def worst(piece: Any, part: Part, dual: Array, columns: Indices) -> Worst:
+    """What is left to doubt."""
+    moved = piece.abs_rmatvec(dual) * part.D
     moved[~part.outside(columns)] = 0.0
     size = np.abs(part.psi)
     relative = np.where(moved > 0.0, np.inf, 0.0)  # of a zero that may not be one
     np.divide(moved, size, out=relative, where=size > 0.0)
-    return float(np.max(relative)), float(np.max(moved)), float(np.max(size))
+    return Worst(float(np.max(relative)), float(np.max(moved)), float(np.max(size)))
+
+
+def sums_of(piece: Any, part: Part, columns: Indices) -> Array:
+    """|A| |psi| outside the basis."""
+    psi = np.where(part.outside(columns), np.abs(part.psi), 0.0)
+    out: Array = piece.abs_matvec(psi)
+    return out
+
+
+def last_look(
+    piece: Any, part: Part, step: tuple[Array, Indices, bool, float], doubt: Array
+) -> tuple[Look, Worst]:
+    """`look` and `worst` at once."""
+    return look(piece, part, *step), worst(piece, part, doubt, step[1])
 
 
 def plain_gram(piece: Any, part: Part) -> Array:
@@ -149,6 +220,9 @@ def _heaviest(part: Part, weight: Array, count: int) -> Heaviest:
 def heaviest(piece: Any, part: Part, count: int) -> Heaviest:
     """The columns of largest D."""
     return _heaviest(part, part.D, count)
+
+
+heaviest.needs_no_piece = True  # type: ignore[attr-defined]
 
 
 def largest_tau(piece: Any, part: Part, dual: Array, count: int) -> Heaviest:

@@ -18,14 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln._operator import (
+    Bad,
     Blocks,
     DensePiece,
     Matrix,
     Parts,
     Products,
     Sparse,
+    check_none_bad,
     check_real,
     checked_shape,
+    first_bad,
 )
 from fastdln._piece_work import Part
 
@@ -43,7 +46,7 @@ _GRAMS = 4  # a piece has at least as many times m columns: so much larger than 
 class Spread(Matrix):
     """A dask array while a distributed client is there; the workers hold it in memory."""
 
-    has_gram = True
+    has_gram = samples = True
     remote = True
 
     def __init__(self, A: Any, client: Any) -> None:
@@ -60,9 +63,7 @@ class Spread(Matrix):
             for lo, hi in itertools.pairwise(ends)
         ]
         for bad in self.results(_first_bad, [() for _ in self._blocks]):
-            if bad is not None:
-                value, i, j = bad
-                raise ValueError(f"A must be finite, got {value} at index [{i}, {j}]")
+            check_none_bad(bad)
 
     def submit(self, work: Callable[..., Any], given: list[tuple[Any, ...]]) -> list[Any]:
         """Futures of ``work(block, cuts, *given[k])`` for each block."""
@@ -143,6 +144,10 @@ class SpreadParts(Parts):
         for results in self._spread.in_turn(found):
             yield from results
 
+    def thin(self, every: int) -> tuple[int, SpreadParts]:
+        """All of them: the workers are there."""
+        return 1, self
+
     def arrays(self) -> tuple[Array, Array, Array]:
         """psi, D and slack, shape (N,) each."""
         N = self._spread.shape[1]
@@ -169,6 +174,8 @@ def _work(
 ) -> list[Any]:
     """Work on the pieces of a block, and on the parts that `_fill` left."""
     parts = [Part(*cut) for cut in cuts] if filled is None else filled[0]
+    if getattr(work, "needs_no_piece", False):
+        return [work(None, part, *given) for part in parts]
     pairs = zip(_pieces(block, cuts), parts, strict=True)
     return [work(piece, part, *given) for piece, part in pairs]
 
@@ -181,13 +188,9 @@ def _fill(
     return parts, _work(block, cuts, work, (parts,), *given)
 
 
-def _first_bad(block: Array, cuts: Cuts) -> tuple[float, int, int] | None:
-    for piece, (lo, _) in zip(_pieces(block, cuts), cuts, strict=True):
-        finite = np.isfinite(piece.block)
-        if not finite.all():
-            i, j = (int(k) for k in np.argwhere(~finite)[0])
-            return float(piece.block[i, j]), i, lo + j
-    return None
+def _first_bad(block: Array, cuts: Cuts) -> Bad | None:
+    found = (first_bad(piece, *cut) for piece, cut in zip(_pieces(block, cuts), cuts, strict=True))
+    return next((bad for bad in found if bad is not None), None)
 
 
 def _matvec(block: Array, cuts: Cuts, x: Array) -> list[Array]:

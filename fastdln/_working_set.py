@@ -13,7 +13,7 @@ from fastdln._operator import Matrix, Parts
 from fastdln._piece_work import Heaviest
 from fastdln.kernels.select import select_basis
 
-__all__ = ["DenseLimit", "WorkingSet", "choose_basis", "violators"]
+__all__ = ["COSTLY", "DenseLimit", "WorkingSet", "choose_basis", "sampling", "violators"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -22,7 +22,18 @@ DenseLimit = Callable[[Array, Array, float, float], tuple[Array, Array, Array] |
 
 _ROUNDS = 20  # of the search
 _VIOLATES = 0.97  # |tau|, relative to 1 or the largest, from which a column joins
+_JOINS = 0.85  # the same, where a look at all columns takes longer than some more in the set
 _SINGULAR = 1e-10
+COSTLY = 64  # rows from which A D A^T is what costs
+_SAMPLE = 256  # columns a row, at least, in a sample
+
+
+def sampling(matrix: Matrix) -> int:
+    """One column in how many tells enough about A D A^T; 1 where that costs little."""
+    m, N = matrix.shape
+    if not matrix.samples or m < COSTLY:
+        return 1
+    return max(1, min(m // 6, N // (_SAMPLE * m)))
 
 
 def merged(found: Iterable[Heaviest], count: int) -> Heaviest:
@@ -70,11 +81,13 @@ class WorkingSet:
         self.matrix, self.y, self.p, self.dense = matrix, y, p, dense
         m, N = matrix.shape
         self.parts = matrix.parts()
-        gram = np.zeros((m, m))
-        for piece in self.parts.each(work.plain_gram):
-            gram += piece
-        sizes, vectors = np.linalg.eigh(gram)
+        self._every, self._some = self.parts.thin(sampling(matrix))
+        sizes, vectors = self._gram()
         self.singular = not sizes[0] > _SINGULAR * sizes[-1]
+        if self.singular and self._every > 1:  # perhaps the rest is different
+            self._every, self._some = 1, self.parts
+            sizes, vectors = self._gram()
+            self.singular = not sizes[0] > _SINGULAR * sizes[-1]
         self.index = np.empty(0, np.int64)
         if not self.singular:
             self._least = vectors @ ((vectors.T @ y) / sizes)
@@ -82,13 +95,22 @@ class WorkingSet:
             self.index = np.sort(found.columns)
             self.L_start = -math.log(4.0 * float(np.max(found.weight)))
 
+    def _gram(self) -> tuple[Array, Array]:
+        """Eigenvalues and vectors of A A^T, or about so."""
+        gram = np.zeros((self.y.size, self.y.size))
+        for piece in self._some.each(work.plain_gram):
+            gram += piece
+        sizes, vectors = np.linalg.eigh(gram)
+        return sizes * self._every, vectors
+
     def nearest(self, count: int) -> Heaviest:
         """The columns of the largest coordinates of the least-norm solution."""
-        return merged(self.parts.each(work.largest_tau, self._least, count), count)
+        return merged(self._some.each(work.largest_tau, self._least, count), count)
 
     def solve(self, L: float) -> tuple[Array, Array, Array] | None:
         """Columns of the set, psi and slack for ``L = log(1/eps)``, once no other one violates."""
         m, N = self.matrix.shape
+        parts = self._some  # first of those, then of all
         for _ in range(_ROUNDS):
             A = self.matrix.columns(self.index)
             limit = self.dense(A, self.y, self.p, -L / self.p)
@@ -99,9 +121,12 @@ class WorkingSet:
                 continue
             psi, slack, dual = limit
             most = float(np.max(np.abs(dual @ A))) if self.p == 2.0 else 1.0
-            level = _VIOLATES * most
-            largest, columns = violators(self.parts, dual, self.index, level, 3 * m)
-            if largest <= level:
+            level, count = (_JOINS, 16 * m) if self._every > 1 else (_VIOLATES, 3 * m)
+            largest, columns = violators(parts, dual, self.index, level * most, count)
+            if largest <= _VIOLATES * most and parts is not self.parts:
+                parts = self.parts
+                largest, columns = violators(parts, dual, self.index, level * most, count)
+            if largest <= _VIOLATES * most:
                 return A, psi, slack
             self._add(columns)
         return None

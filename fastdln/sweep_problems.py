@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from fastdln._check import _shown, check_count
 from fastdln._files import FileProblem, read_arrays
 from fastdln.problem import Problem
 
-__all__ = ["ProblemSpec", "check_keys", "problem_specs"]
+__all__ = ["ProblemSpec", "check_keys", "check_travels", "problem_specs"]
 
 _PUBLISHED: dict[str, Callable[[], Problem]] = {
     "line": datasets.line,
@@ -112,28 +113,57 @@ def _spec(value: Any, k: int, seeded: bool) -> ProblemSpec:
 
 
 def _from_data(problem: Problem, name: str) -> ProblemSpec:
-    recipe = (("m", problem.m), ("N", problem.N), ("sha256", _digest(problem, name)))
-    return ProblemSpec(name, problem.m, problem.N, recipe, problem)
-
-
-def _digest(problem: Problem, name: str) -> str:
-    """What tells these data from others, without a copy of a large A."""
-    digest, A = hashlib.sha256(), problem.A
-    if isinstance(A, np.ndarray):
-        step = max(1, _BYTES // (8 * problem.N))
-        parts = [A[k : k + step] for k in range(0, problem.m, step)]
-    elif hasattr(A, "tocsc"):
-        columns = A.tocsc()
-        parts = [columns.indptr, columns.indices, columns.data]
+    recipe: list[tuple[str, Any]] = [("m", problem.m), ("N", problem.N)]
+    A = _entries(problem)
+    if A is None:
+        recipe += [("products", _products(problem)), ("sha256", _digest([problem.y]))]
     else:
-        raise TypeError(
-            f"problem {name!r} must have an A that is an array or sparse, got {type(A).__name__}: "
-            "a sweep compares the entries of A with those of its store (numpy.asarray(A) will do "
-            "where it fits into memory)"
-        )
-    for part in (*parts, problem.y):
+        recipe += [("sha256", _digest([*A, problem.y]))]
+    return ProblemSpec(name, problem.m, problem.N, tuple(recipe), problem)
+
+
+def _entries(problem: Problem) -> list[Any] | None:
+    """What holds the entries of A, without a copy of a large one; None where there are none."""
+    A = problem.A
+    if hasattr(A, "tocsc"):
+        columns = A.tocsc()
+        return [columns.indptr, columns.indices, columns.data]
+    if not isinstance(A, np.ndarray):
+        return None
+    step = max(1, _BYTES // (8 * problem.N))
+    return [A[k : k + step] for k in range(0, problem.m, step)]
+
+
+def _digest(parts: list[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
         digest.update(np.ascontiguousarray(part))
     return digest.hexdigest()
+
+
+def _products(problem: Problem) -> list[str]:
+    """Lengths of A x and A^T l for some fixed x and l, to digits that rounding does not change."""
+    if problem.name is None:
+        raise ValueError(
+            "a problem whose A is known by its products alone must have a name in a sweep, which "
+            "tells its store from others: Problem(A, y, name=...)"
+        )
+    assert problem._matrix is not None
+    found = []
+    for k in (1.0, math.sqrt(2.0)):  # the same on every machine, near enough
+        x, dual = (np.cos(k * np.arange(1, size + 1)) for size in (problem.N, problem.m))
+        found += [problem._matrix.matvec(x), problem._matrix.rmatvec(dual)]
+    return [f"{float(np.linalg.norm(values)):.9g}" for values in found]
+
+
+def check_travels(specs: Iterable[ProblemSpec]) -> None:
+    """Refuse what workers elsewhere could not work on."""
+    for spec in specs:
+        if spec.data is not None and hasattr(spec.data.A, "dask"):
+            raise TypeError(
+                f"problem {spec.name!r} has a dask array as its A, which a task of Dask should not "
+                "wait for: give an array, or leave client and scheduler out"
+            )
 
 
 def _from_table(table: Mapping[str, Any], where: str) -> ProblemSpec:

@@ -7,6 +7,7 @@ import itertools
 import math
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -97,15 +98,30 @@ def _solve(
     failures: list[dict[str, Any]],
 ) -> list[Values]:  # fmt: skip
     """Values of some batches. An error among them is taken to the one that causes it."""
+    together: Exception | None = None
     if len(group) > 1:
         try:
             with np.errstate(all="ignore"):
                 return quantity.solve_all([_point(config, where, problems) for where in group])
         except MemoryError:
             raise
-        except Exception:  # what it says is told where it belongs, below
-            pass
-    return [_alone(quantity, config, where, problems, failures) for where in group]
+        except Exception as error:
+            together = error
+    known = len(failures)
+    found = [_alone(quantity, config, where, problems, failures) for where in group]
+    if together is not None and len(failures) == known:  # no configuration's own: told here
+        warnings.warn(
+            f"{len(group)} batches of {quantity.name!r} were solved one by one: "
+            f"together they raised {_told(together)}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _told(error: Exception) -> str:
+    """Type and message in a line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _alone(
@@ -121,10 +137,9 @@ def _alone(
         raise
     except Exception as error:
         if block.stop - block.start == 1:
-            message = " ".join(f"{type(error).__name__}: {error}".split())
             place = {axis: k for axis, k in where.items() if axis != "size"}
             place |= {"size": block.start} if "size" in where else {}
-            failures.append({"quantity": quantity.name, "index": place, "message": message})
+            failures.append({"quantity": quantity.name, "index": place, "message": _told(error)})
             return {"status": np.array([ERROR], np.int8)}
     parts = [
         _alone(quantity, config, {**where, "size": slice(k, k + 1)}, problems, failures)

@@ -28,6 +28,7 @@ from fastdln.sweep_config import make_config
 from fastdln.sweep_executors import Results, dask_client, in_threads, on_dask
 from fastdln.sweep_grid import Config, package_version
 from fastdln.sweep_plan import Layout, Piece, blank, chunk_bytes, grid_bytes, make_layout
+from fastdln.sweep_problems import check_travels
 from fastdln.sweep_quantities import MISSING, QUANTITIES, STATUSES
 from fastdln.sweep_store import Store, open_store
 from fastdln.sweep_work import PieceResult, fill_rows
@@ -172,6 +173,8 @@ def _run(
     """The sweep of a config, in its store or in one that goes away."""
     if client is not None and scheduler is not None:
         raise ValueError("only one of client and scheduler can be given, got both")
+    if client is not None or scheduler is not None:
+        check_travels(config.problems)
     layouts = {name: make_layout(QUANTITIES[name], config, chunk) for name in config.quantities}
     with dask_client(client, scheduler) as cluster:
         how = _Executor(config, workers or thread_count(), cluster)

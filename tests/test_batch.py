@@ -16,7 +16,7 @@ from fastdln._many import curves_of
 from fastdln._threads import in_order
 
 
-def _same(first, second):
+def assert_same(first, second):
     for field in dataclasses.fields(first):
         if not field.name.startswith("_"):
             one, other = getattr(first, field.name), getattr(second, field.name)
@@ -39,7 +39,7 @@ def test_a_batch_is_its_problems_one_by_one(monkeypatch, threads, alpha):
     assert len(batch) == len(problems)
     for limit, problem in zip(batch, problems, strict=True):
         alone = fd.flow_limit(fd.Problem(problem.A, problem.y), 3, alpha)
-        _same(limit, alone)
+        assert_same(limit, alone)
         assert np.array_equal(limit.deviation, alone.deviation, equal_nan=True)
 
 
@@ -54,7 +54,7 @@ def test_many_right_hand_sides_share_what_is_known_of_A(monkeypatch):
     batch = fd.flow_limit(tuple(first.with_y(y, name=f"{k}") for k, y in enumerate(Y)), 2, 1e-3)
     monkeypatch.undo()
     for limit, y in zip(batch, Y, strict=True):
-        _same(limit, fd.flow_limit(fd.Problem(A, y), 2, 1e-3))
+        assert_same(limit, fd.flow_limit(fd.Problem(A, y), 2, 1e-3))
     other = first.with_y(Y[0])
     assert other.A is first.A
     assert (other.name, first.name) == (None, "first")
@@ -68,7 +68,7 @@ def test_with_y_looks_at_consistency_again():
     fd.flow_limit(good, 3, 1e-3)
     bad = good.with_y([1.0, 3.0])
     assert not bad.consistent
-    _same(fd.flow_limit(bad, 3, 1e-3), fd.flow_limit(fd.Problem(A, [1.0, 3.0]), 3, 1e-3))
+    assert_same(fd.flow_limit(bad, 3, 1e-3), fd.flow_limit(fd.Problem(A, [1.0, 3.0]), 3, 1e-3))
     with pytest.raises(ValueError, match="y must have one entry for each row of A, got 3 for 2"):
         good.with_y([1.0, 2.0, 3.0])
 
@@ -118,7 +118,7 @@ def test_large_problems_in_a_batch_do_not_wait_for_each_other(monkeypatch):
         for y in np.random.default_rng(4).standard_normal((4, 6))
     ]
     for limit, problem in zip(fd.flow_limit(problems, 3, 1e-2), problems, strict=True):
-        _same(limit, fd.flow_limit(problem, 3, 1e-2))
+        assert_same(limit, fd.flow_limit(problem, 3, 1e-2))
 
 
 @pytest.mark.parametrize("p", [2.0, 2.5, 4.0])
@@ -147,8 +147,8 @@ def test_problems_of_one_shape_are_solved_in_one_call_to_the_same_bits(monkeypat
     assert sum(calls) == 40 + 40  # one call serves several alphas
     for limit, curve, problem in zip(limits, curves, problems, strict=True):
         alone = fd.flow_limit(fd.Problem(problem.A, problem.y), p, log_alpha=log_alpha)
-        _same(limit, alone)
-        _same(curve, alone)
+        assert_same(limit, alone)
+        assert_same(curve, alone)
         assert np.array_equal(limit.deviation, alone.deviation)
         assert np.array_equal(limit.minimizer.psi, alone.minimizer.psi)
 
@@ -158,4 +158,4 @@ def test_limits_beyond_the_smallest_double_go_one_by_one(monkeypatch):
     problems = [fd.datasets.random()] * 9
     for p, log_alpha in ((2.0, -1e4), (2.01, -400.0)):
         for limit in fd.flow_limit(problems, p, log_alpha=log_alpha):
-            _same(limit, fd.flow_limit(fd.datasets.random(), p, log_alpha=log_alpha))
+            assert_same(limit, fd.flow_limit(fd.datasets.random(), p, log_alpha=log_alpha))

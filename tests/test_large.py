@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import aslinearoperator
 
 import fastdln as fd
+from fastdln import _matrix_free_gram, _operator, _threads, _working_set
 from fastdln._mapped import MappedFile
 from fastdln.results import Status
 
@@ -228,3 +229,50 @@ def test_blocks_with_the_workers_of_a_cluster(clusters, planted):
             with pytest.raises(ValueError, match=r"A must be finite, got nan at index \[3, 1500\]"):
                 fd.Problem(broken, y, memory_budget=0)
     assert [one[1:] for one in seen[:3]] == [one[1:] for one in seen[3:]]
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("p", [2, 3])
+def test_samples_of_the_columns_lead_to_the_same_limit(p, hidden, tmp_path, monkeypatch):
+    """Also where the sample has nothing of what matters; the same bits on any number of threads."""
+    monkeypatch.setattr(_operator, "_BLOCK_BYTES", 1 << 18)
+    monkeypatch.setattr(_working_set, "_SAMPLE", 32)
+    m, N = 64, 1 << 14
+    generator = np.random.default_rng(5)
+    A = generator.standard_normal((m, N))
+    if hidden:
+        A[:, ::8] *= 1e-3
+    y = A[:, 5:14] @ generator.standard_normal(9)
+    dense = fd.flow_limit(fd.Problem(A, y), p, 1e-3)
+    problem, wanted = fd.Problem(as_file(tmp_path, A), y, memory_budget=0), []
+    assert _working_set.sampling(problem._matrix) == 8
+    read = _matrix_free_gram._Reducer.read
+    monkeypatch.setattr(
+        _matrix_free_gram._Reducer, "read", lambda *given: wanted.append(given[1]) or read(*given)
+    )
+    limit = fd.flow_limit(problem, p, 1e-3)
+    assert limit.status is dense.status is Status.CONVERGED
+    assert wanted[0].every == 8
+    assert 1 in {one.every for one in wanted}
+    assert wanted[-1].fine
+    np.testing.assert_allclose(limit.dual, dense.dual, rtol=0, atol=1e-12 * np.max(abs(dense.dual)))
+    assert np.all(abs(limit.psi - dense.psi) <= 1e-12 * np.max(abs(dense.psi)))
+    difference = abs(limit.psi - dense.psi) / abs(dense.psi)
+    assert np.max(difference) <= limit.error_bound + dense.error_bound
+    monkeypatch.setattr(_threads, "thread_count", lambda: 1)
+    alone = fd.flow_limit(problem, p, 1e-3)
+    assert alone.psi.tobytes() == limit.psi.tobytes()
+
+
+def test_rows_that_only_some_pieces_have(tmp_path, monkeypatch):
+    """The first look at A is at one piece in several: here these are singular."""
+    monkeypatch.setattr(_operator, "_BLOCK_BYTES", 1 << 18)
+    monkeypatch.setattr(_working_set, "_SAMPLE", 32)
+    m, N = 64, 1 << 14
+    A = np.random.default_rng(6).standard_normal((m, N))
+    width = (1 << 18) // (8 * m)
+    A[0, np.arange(N) // width % 4 == 0] = 0.0
+    problem = fd.Problem(as_file(tmp_path, A), np.ones(m), memory_budget=0)
+    limit, dense = (fd.flow_limit(one, 3, 1e-2) for one in (problem, fd.Problem(A, np.ones(m))))
+    assert limit.status is Status.CONVERGED
+    assert np.max(abs(limit.psi - dense.psi)) <= 1e-12 * np.max(abs(dense.psi))

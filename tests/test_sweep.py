@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import aslinearoperator
 
 import fastdln as fd
 
@@ -155,6 +156,40 @@ def test_one_bad_configuration_does_not_stop_the_rest(tmp_path, monkeypatch):
     assert failures[0]["message"] == "ArithmeticError: as it happens"
 
 
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
+def test_what_is_not_of_a_configuration_ends_the_sweep(monkeypatch, error):
+    def ends(*given, **more):
+        raise error
+
+    monkeypatch.setattr("fastdln.sweep_quantities.flow_limit", ends)
+    with pytest.raises(error):
+        fd.sweep(["line", "plane"], p=[2, 3], alpha=[1.0, 0.5])
+
+
+def test_an_error_of_many_together_and_of_none_alone_is_told(monkeypatch):
+    from fastdln import sweep_quantities
+    from fastdln.sweep_config import make_config
+    from fastdln.sweep_plan import Piece, make_layout
+    from fastdln.sweep_work import run_piece
+
+    original = sweep_quantities.flow_limit
+
+    def fails_together(problem, p, *, alpha):
+        if len(problem) > 1:
+            raise ArithmeticError("not\ntogether")
+        return original(problem, p, alpha=alpha)
+
+    config = make_config(problems=["line", "plane", "random"], p=2, alpha=[1.0, 0.5])
+    layout = make_layout(sweep_quantities.QUANTITIES["limit"], config)
+    whole = config, layout, Piece("limit", (0, 0, 0), 0, 3)
+    expected = run_piece(*whole)
+    monkeypatch.setattr(sweep_quantities, "flow_limit", fails_together)
+    with pytest.warns(RuntimeWarning, match="3 batches of 'limit'.*ArithmeticError: not together"):
+        found = run_piece(*whole)
+    assert found.failures == []
+    assert found.values["psi"].tobytes() == expected.values["psi"].tobytes()
+
+
 def test_a_status_that_is_not_success_is_kept():
     # p so near 2 that eps underflows before the law for small alpha holds
     data = fd.sweep("random", p=[2.05, 3], log_alpha=[-500.0])
@@ -209,3 +244,34 @@ def test_few_steps_kept():
     data = fd.sweep("line", p=2, **grid, quantity=["descent", "limit"], keep_psi=False)
     assert data.step.values.tolist() == [10, 100]
     assert data.limit_log_distance.dims == ("problem", "p", "alpha")
+
+
+@pytest.mark.parametrize("form", ["operator", "small operator", "dask"])
+def test_products_alone_are_swept_and_resumed(form, tmp_path):
+    A = np.random.default_rng(0).standard_normal((6, 40))
+    y = A[:, 0] - A[:, 1]
+
+    def problem(A, y=y, name="mine"):
+        if form == "dask":
+            A = pytest.importorskip("dask.array").from_array(A, chunks=(6, 10))
+        else:
+            A = aslinearoperator(A)
+        return fd.Problem(A, y, name=name, memory_budget=10**6 if "small" in form else 0)
+
+    grid = {"p": [2, 3], "alpha": [0.1, 0.01], "store": tmp_path / "s.zarr"}
+    found = fd.sweep(problem(A), **grid)
+    assert np.all(np.isfinite(found.limit_residual))
+    exact = fd.sweep(fd.Problem(A, y), p=[2, 3], alpha=[0.1, 0.01])
+    np.testing.assert_allclose(found.limit_psi, exact.limit_psi, rtol=1e-5, atol=1e-9)
+    runs = json.loads(found.attrs["runs"])
+    assert json.loads(fd.sweep(problem(A), **grid).attrs["runs"]) == runs  # nothing is computed
+    other = A.copy()
+    other[5, 39] += 1e-3
+    for changed in (problem(other), problem(A, 2 * y), problem(A, name="yours")):
+        with pytest.raises(ValueError, match="was made by another sweep"):
+            fd.sweep(changed, **grid)
+    with pytest.raises(ValueError, match="must have a name in a sweep"):
+        fd.sweep(problem(A, name=None), p=2, alpha=1.0)
+    if form == "dask":
+        with pytest.raises(TypeError, match="'mine' has a dask array as its A"):
+            fd.sweep(problem(A), p=2, alpha=1.0, scheduler="tcp://localhost:1")

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import numpy as np
 import pytest
 
 import fastdln as fd
@@ -43,7 +44,7 @@ def in_threads():
     return fd.sweep(**GRID)
 
 
-def same(a, b):
+def assert_same(a, b):
     assert set(a.data_vars) == set(b.data_vars)
     for name in a.data_vars:
         if not name.endswith("_seconds"):
@@ -51,7 +52,17 @@ def same(a, b):
 
 
 def test_a_cluster_gives_the_same_bits(cluster, in_threads):
-    same(fd.sweep(**GRID, client=cluster), in_threads)
+    assert_same(fd.sweep(**GRID, client=cluster), in_threads)
+
+
+def test_threads_sweep_a_matrix_that_lies_with_the_workers(cluster):
+    A = np.random.default_rng(1).standard_normal((6, 60))
+    spread = pytest.importorskip("dask.array").from_array(A, chunks=(6, 20))
+    problem = fd.Problem(spread, A[:, 0], name="spread", memory_budget=0)
+    assert problem._matrix.client is cluster
+    grid = {"p": [2, 3], "alpha": [0.1, 0.01]}
+    found, exact = fd.sweep(problem, **grid), fd.sweep(fd.Problem(A, A[:, 0]), **grid)
+    np.testing.assert_allclose(found.limit_psi, exact.limit_psi, rtol=1e-9)
 
 
 def test_a_lost_worker_costs_nothing_but_time(cluster, in_threads, tmp_path, monkeypatch):
@@ -72,7 +83,7 @@ def test_a_lost_worker_costs_nothing_but_time(cluster, in_threads, tmp_path, mon
     assert len(workers) == 2
     assert len(written) > 20
     assert data.attrs["complete"] == 1
-    same(data, in_threads)
+    assert_same(data, in_threads)
 
 
 def test_a_scheduler_that_does_not_answer_is_named():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.flow_coordinates import move, psi_at, weights_of_lanes
+from fastdln.kernels.flow_coordinates import move, psi_at, psi_of, weights_of_lanes
 from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, PIECE, STUCK, at_rest
 from fastdln.kernels.flow_stages import (
     error_of,
@@ -49,10 +49,8 @@ def _agrees(par, flow, base, goal):
     """Whether psi is within the tolerance of its limit."""
     stay_apart()
     N = goal.limit.size
-    zero, psi, slope = np.zeros((N, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES))
-    if not psi_at(par, flow.eps, 1, base, zero, psi, slope):
-        return False
-    return at_rest(psi[:, 0], flow.eps, goal)
+    zero, psi, slope = np.zeros(N), np.empty(N), np.empty(N)
+    return psi_of(par, flow.eps, base, zero, psi, slope) and at_rest(psi, flow.eps, goal)
 
 
 @jit_inner
@@ -138,7 +136,7 @@ def collocation_piece(flow, par, radau, squares, goal, state, segments):
     stages, counts, clock = radau.nodes.size, state.counts, state.clock
     work, rate = new_stages(m, N, radau.mu.shape[1]), np.empty(m)
     used, index, grid = 0, 0, goal.grid
-    if not rate_at(flow, par, state.base, stages, rate):
+    if not rate_at(flow, par, state.base, rate):
         return INVALID, used
     for _ in range(goal.budget):
         if used == segments.t.shape[0]:
@@ -169,7 +167,7 @@ def collocation_piece(flow, par, radau, squares, goal, state, segments):
         _accept(flow.p, state, H, error, goal.tol, stages, work)
         _pass_time(clock, H, done, goal.end)
         counts[2] += 1
-        if not rate_at(flow, par, state.base, stages, rate):
+        if not rate_at(flow, par, state.base, rate):
             return INVALID, used
         if done:
             return ARRIVED, used
@@ -221,7 +219,7 @@ def observe_collocation(flow, par, nodes, segments, times, seen):
         base = segments.base[k]
         dots(segments.last[k], m, weight, nodes.size, d)
         dots(flow.columns, N, d, m, shift)
-        psi_at(par, flow.eps, count, base, shift, z, slope)
+        psi_at(par, flow.eps, base, shift, z, slope)
         weights_of_lanes(flow.p, flow.log_alpha, base, shift, x, w)
         dots(flow.A, m, z, N, r)
         for q in range(count):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit_inner
-from fastdln.kernels.flow_coordinates import psi_at, room
+from fastdln.kernels.flow_coordinates import psi_at, psi_of, room
 from fastdln.kernels.flow_modes import Newton, factor, new_newton, set_stride, solve_modes
 from fastdln.kernels.flow_rhs import combine_rows
 from fastdln.kernels.intrinsics import arrays_are_disjoint, stay_apart, use_wide_vectors
@@ -65,17 +65,14 @@ def new_stages(m, N, modes):
 
 
 @jit_inner
-def rate_at(flow, par, base, stages, rate):
+def rate_at(flow, par, base, rate):
     """lambda' at the base; False where psi is not finite."""
     stay_apart()
     N = flow.columns.shape[0]
-    x, psi, slope = np.zeros((N, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES))
-    if not psi_at(par, flow.eps, 1, base, x, psi, slope):
+    zero, psi, slope = np.zeros(N), np.empty(N), np.empty(N)
+    if not psi_of(par, flow.eps, base, zero, psi, slope):
         return False
-    one = np.empty(N)
-    for j in range(N):
-        one[j] = psi[j, 0]
-    combine_rows(flow.columns, one, rate)
+    combine_rows(flow.columns, psi, rate)
     for i in range(rate.size):
         rate[i] = flow.c * (flow.y[i] - rate[i])
     return True
@@ -203,7 +200,7 @@ def solve_stages(flow, par, radau, squares, base, H, tol, work, counts):
     before, theta = 0.0, 1.0
     for iteration in range(MOST_ITERATIONS):
         counts[2] += stages
-        if not psi_at(par, flow.eps, stages, base, work.shift, work.psi, work.slope):
+        if not psi_at(par, flow.eps, base, work.shift, work.psi, work.slope):
             return False
         if renewed(iteration, theta):
             counts[3] += 1

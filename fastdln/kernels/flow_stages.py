@@ -51,6 +51,7 @@ _ROUNDING = 4e-15  # of Newton's corrections
 _QUIET = 0.01  # of what counts in Newton's matrix: coordinates below are not live
 _WORTH = 6.0  # all coordinates to live ones from which the others are left aside
 _NOISE = 5e-12  # tolerance below which the rounding of a force that is kept would tell
+_LEAST = 0.3  # theta that iterations before a pass are believed down to
 _MOST_TURNS = 5  # passes through all coordinates
 _ROUGH = 10.0  # times the tolerance, while the force of the others is a guess
 
@@ -271,7 +272,7 @@ def _iterate(flow, par, radau, H, least, tol, fresh, theta, part, work, counts):
         dots(work.modes, m, radau.out, stages, work.values)
         dots(part.rows, n, work.values, m, part.change)
         norm = _correct(flow.p, stages, part, work)
-        if not fresh and iteration == 0 and theta < 1.0 and norm * theta <= FINE * tol:
+        if not fresh and iteration == 0 and norm * max(theta, _LEAST) <= FINE * tol:
             return SOLVED, theta
         verdict, theta = judge(iteration, norm, before, theta, tol, _ROUNDING)
         if verdict != GO_ON:

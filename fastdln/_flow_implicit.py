@@ -55,6 +55,15 @@ def _parameters(flow: Flow) -> Array:
     return np.array([p, b, b_low, high, low, 0.0, 0.0, FLOW])
 
 
+def _sizes(flow: Flow) -> Array:
+    """Squares of the columns' lengths, the keys of `kernels.flow_live`, the lengths."""
+    squares = np.einsum("ij,ij->j", flow.A, flow.A)
+    with np.errstate(divide="ignore"):
+        logs = np.log(squares)
+    keys = logs if flow.p == 2.0 else np.exp(logs * (flow.p - 2.0) / (2.0 * flow.p - 2.0))
+    return np.stack([squares, keys, np.sqrt(squares)])
+
+
 @functools.cache
 def _radau(stages: int) -> Radau:
     table, mode = tables(stages), modes(stages)
@@ -64,10 +73,10 @@ def _radau(stages: int) -> Radau:
         out[tuple(slice(n) for n in x.shape)] = x
         return out
 
-    T = np.linalg.inv(table.D[0])
+    T, degree = np.linalg.inv(table.D[0]), np.arange(1.0, stages + 1.0)[:, np.newaxis]
     return Radau(
-        table.nodes, table.basis, wide(table.D[0][-1]), wide(table.D0[0]),
-        wide((mode.W @ T).T), wide(mode.W.T), wide(mode.V.T), mode.mu,
+        table.nodes, table.basis, degree * (table.basis @ T), wide(table.D[0][-1]),
+        wide(table.D0[0]), wide((mode.W @ T).T), wide(mode.W.T), wide(mode.V.T), mode.mu,
     )  # fmt: skip
 
 
@@ -84,12 +93,12 @@ class CollocationEngine:
         if stages == 0:
             stages = 5 if rtol > 1e-5 else 7
         self._radau, self._par, self._flow = _radau(stages), _parameters(flow), flow
-        self._squares = np.einsum("ij,ij->j", flow.A, flow.A)
+        self._sizes = _sizes(flow)
         self._rtol = rtol
         self._tol = _SHARE * rtol / (2.0 if flow.p == 2.0 else flow.p / (flow.p - 2.0))
         self._state = State(
             np.zeros((4, N)), np.zeros((2, m)), np.zeros((m, LANES)), np.zeros((N, LANES)),
-            np.zeros(6), np.zeros(4, np.int64),
+            np.zeros((N, LANES)), np.zeros((m, LANES)), np.zeros(6), np.zeros(4, np.int64),
         )  # fmt: skip
         self._state.clock[4] = self._place(start)
         self._budget = max(1, int(_OPERATIONS / (60.0 * m * N + m * m * (5.0 * m + 100.0))))
@@ -135,7 +144,7 @@ class CollocationEngine:
         budget = min(self._budget, most)
         goal = Goal(end, grid, keep, limit, self._rtol, self._tol, budget)
         code, used = collocation_piece(
-            self._flow, self._par, self._radau, self._squares, goal, self._state, kept
+            self._flow, self._par, self._radau, self._sizes, goal, self._state, kept
         )
         if used == 0:
             return code, None

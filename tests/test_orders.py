@@ -87,13 +87,16 @@ def test_order_inside_a_step(name, order, theta):
 
 
 @numba.njit
-def solve_step(flow, par, radau, squares, base, H, counts):
+def solve_step(flow, par, radau, sizes, base, H, counts):
     """One step of H from base, solved to rounding."""
     m, N = flow.A.shape
     work, stages = new_stages(m, N, radau.mu.shape[1]), radau.nodes.size
-    solved = False
+    start, solved = np.zeros(m), False
     for _ in range(3):  # from zero it may need more than one call's iterations
-        solved = solved or solve_stages(flow, par, radau, squares, base, H, 1e-13, work, counts)
+        error = solve_stages(
+            flow, par, radau, sizes, base, H, 1e-13, start, False, work.psi, work.rate, work, counts
+        )
+        solved = solved or error < np.inf
     move(flow.p, base, work.shift[:, stages - 1].copy())
     return solved
 
@@ -105,7 +108,7 @@ def fixed_leaps(stages, alpha, H, count):
     base = engine._state.base
     for _ in range(count):
         assert solve_step(
-            flow, engine._par, engine._radau, engine._squares, base, H, engine._state.counts
+            flow, engine._par, engine._radau, engine._sizes, base, H, engine._state.counts
         )
     return base[0] + base[1]
 

@@ -8,15 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.flow_coordinates import move, psi_at, weights_of_lanes
+from fastdln.kernels.flow_coordinates import move, psi_at, psi_of, weights_of_lanes
 from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, PIECE, STUCK, at_rest
-from fastdln.kernels.flow_stages import (
-    error_of,
-    new_stages,
-    predict,
-    rate_at,
-    solve_stages,
-)
+from fastdln.kernels.flow_stages import new_stages, predict, rate_at, solve_stages
 from fastdln.kernels.intrinsics import stay_apart
 from fastdln.kernels.lanes import LANES, dots
 from fastdln.kernels.linear import copy_to
@@ -31,6 +25,8 @@ class State(NamedTuple):
     dual: np.ndarray  # (2, m): lambda and its rounding
     last: np.ndarray  # (m, 8): increments of the last step
     shift: np.ndarray  # (N, 8): A^T of them
+    psi: np.ndarray  # (N, 8): at the nodes of the last step
+    rate: np.ndarray  # (m, 8): lambda' there
     clock: np.ndarray  # (6,): t, its rounding, rest of the time (hi, lo), stride, last stride
     counts: np.ndarray  # (4,) steps, rejections, evaluations, factorisations
 
@@ -49,10 +45,8 @@ def _agrees(par, flow, base, goal):
     """Whether psi is within the tolerance of its limit."""
     stay_apart()
     N = goal.limit.size
-    zero, psi, slope = np.zeros((N, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES))
-    if not psi_at(par, flow.eps, 1, base, zero, psi, slope):
-        return False
-    return at_rest(psi[:, 0], flow.eps, goal)
+    zero, psi, slope = np.zeros(N), np.empty(N), np.empty(N)
+    return psi_of(par, flow.eps, base, zero, psi, slope) and at_rest(psi, flow.eps, goal)
 
 
 @jit_inner
@@ -63,10 +57,11 @@ def _reach(p, radau, state):
     if p == 2.0 or not last > 0.0:
         return math.inf
     fastest = 0.0
+    e = radau.end
     for j in range(base.shape[1]):
-        slope, row = 0.0, state.shift[j]
-        for q in range(LANES):
-            slope += radau.end[q] * row[q]
+        s = state.shift[j]
+        slope = (e[0] * s[0] + e[1] * s[1]) + (e[2] * s[2] + e[3] * s[3])
+        slope += (e[4] * s[4] + e[5] * s[5]) + (e[6] * s[6] + e[7] * s[7])
         fastest = max(fastest, slope / base[0, j] if slope > 0.0 else -slope / base[2, j])
     return last / fastest if fastest > 0.0 else math.inf
 
@@ -115,6 +110,7 @@ def _accept(p, state, H, error, tol, stages, work):
     for j in range(N):
         one[j] = work.shift[j, end]
         copy_to(work.shift[j], state.shift[j])
+        copy_to(work.psi[j], state.psi[j])
     move(p, base, one)
     for i in range(m):
         change = work.d[i, end] + dual[1, i]
@@ -122,6 +118,7 @@ def _accept(p, state, H, error, tol, stages, work):
         dual[1, i] = change - (total - dual[0, i])
         dual[0, i] = total
         copy_to(work.d[i], state.last[i])
+        copy_to(work.rate[i], state.rate[i])
     factor = 8.0
     if error > 0.0:
         factor = min(8.0, 0.8 * (tol / error) ** (1.0 / (stages + 1)))
@@ -132,13 +129,13 @@ def _accept(p, state, H, error, tol, stages, work):
 
 
 @jit
-def collocation_piece(flow, par, radau, squares, goal, state, segments):
+def collocation_piece(flow, par, radau, sizes, goal, state, segments):
     """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, segments)``."""
     m, N = flow.A.shape
     stages, counts, clock = radau.nodes.size, state.counts, state.clock
     work, rate = new_stages(m, N, radau.mu.shape[1]), np.empty(m)
     used, index, grid = 0, 0, goal.grid
-    if not rate_at(flow, par, state.base, stages, rate):
+    if not rate_at(flow, par, state.base, rate):
         return INVALID, used
     for _ in range(goal.budget):
         if used == segments.t.shape[0]:
@@ -148,10 +145,11 @@ def collocation_piece(flow, par, radau, squares, goal, state, segments):
         H = _stride(flow.p, radau, state)
         if not H > 1e-300:
             return STUCK, used
-        predict(flow, radau, state.base, rate, clock[5], H, state.last, work)
-        error = math.inf
-        if solve_stages(flow, par, radau, squares, state.base, H, goal.tol, work, counts):
-            error = error_of(flow, radau, state.base, rate, H, work)
+        predict(flow, radau, state.base, rate, clock[5], H, state.last, state.shift, work)
+        error = solve_stages(
+            flow, par, radau, sizes, state.base, H, goal.tol, rate, clock[5] > 0.0, state.psi,
+            state.rate, work, counts,
+        )  # fmt: skip
         if not error <= goal.tol:
             counts[1] += 1
             factor = 0.3
@@ -169,7 +167,7 @@ def collocation_piece(flow, par, radau, squares, goal, state, segments):
         _accept(flow.p, state, H, error, goal.tol, stages, work)
         _pass_time(clock, H, done, goal.end)
         counts[2] += 1
-        if not rate_at(flow, par, state.base, stages, rate):
+        if not rate_at(flow, par, state.base, rate):
             return INVALID, used
         if done:
             return ARRIVED, used
@@ -221,7 +219,7 @@ def observe_collocation(flow, par, nodes, segments, times, seen):
         base = segments.base[k]
         dots(segments.last[k], m, weight, nodes.size, d)
         dots(flow.columns, N, d, m, shift)
-        psi_at(par, flow.eps, count, base, shift, z, slope)
+        psi_at(par, flow.eps, base, shift, z, slope)
         weights_of_lanes(flow.p, flow.log_alpha, base, shift, x, w)
         dots(flow.A, m, z, N, r)
         for q in range(count):

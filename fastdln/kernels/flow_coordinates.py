@@ -22,31 +22,12 @@ from fastdln.kernels.intrinsics import (
 )
 from fastdln.kernels.lanes import LANES
 
-__all__ = ["move", "psi_at", "room", "weights_of_lanes"]
+__all__ = ["move", "psi_at", "psi_of", "room", "weights_of_lanes"]
 
 _EXACT_BELOW = 300.0  # p = 2: e^tau is a double, and eps^2
 _NORMAL = 1e-290
+_CHUNK = 32  # coordinates whose bases are widened at once
 _NO_MORE = 690.0  # e^tau and psi stay far from the largest double
-
-
-@jit_inner
-def _spread(base, shift, hi, lo):
-    """tau in two doubles; the largest of |hi| where all are finite, else infinite."""
-    stay_apart()
-    arrays_are_disjoint()
-    use_wide_vectors()
-    most, bad = np.zeros(LANES), np.zeros(LANES)
-    for j in range(shift.shape[0]):
-        a, b = base[0, j], base[1, j]
-        for q in range(LANES):
-            h, e = two_sum(a, shift[j, q])
-            hi[j, q], lo[j, q] = h, e + b
-            most[q] = abs(h) if abs(h) > most[q] else most[q]
-            bad[q] += 0.0 if abs(h) < math.inf else 1.0
-    top = 0.0
-    for q in range(LANES):
-        top = max(top, most[q] if bad[q] == 0.0 else math.inf)
-    return top
 
 
 @jit_inner
@@ -65,116 +46,139 @@ def _sinh_cosh(eps, x, d):
 
 
 @jit_inner
-def _hyperbolic(par, eps, base, shift, psi, slope):
+def _hyperbolic(par, eps, a, b, shift, psi, slope):
     """``eps (e^tau - e^-tau)``, and its derivative; False where they are not finite."""
     stay_apart()
+    arrays_are_disjoint()
     use_wide_vectors()
     eh, el = par[3], par[4]
-    most = _spread(base, shift, psi, slope)
-    x, d = psi.reshape(-1), slope.reshape(-1)
-    if -eh < _EXACT_BELOW:
-        if not (most < _NO_MORE and most + eh < _NO_MORE):
-            return False
-        _sinh_cosh(eps, x, d)
+    exact, most = -eh < _EXACT_BELOW, _NO_MORE - eh
+    if exact:
+        most = min(most, _NO_MORE)
+    bad = 0
+    for k in range(shift.size):
+        h, e = two_sum(a[k], shift[k])
+        psi[k], slope[k] = h, e + b[k]
+        bad += not (abs(h) < most)
+    if bad > 0:
+        return False
+    if exact:
+        _sinh_cosh(eps, psi, slope)
         return True
-    for k in range(x.size):
-        h, e = dd_add(x[k], d[k], eh, el)
-        g, f = dd_add(-x[k], -d[k], eh, el)
+    for k in range(shift.size):
+        h, e = dd_add(psi[k], slope[k], eh, el)
+        g, f = dd_add(-psi[k], -slope[k], eh, el)
         U, V = exp_of(h, e), exp_of(g, f)
-        x[k], d[k] = U - V, U + V
-    return most + eh < _NO_MORE
-
-
-@jit_inner
-def _rational(b, eps, base, shift, psi, slope):
-    """``eps (s^-b - (2-s)^-b)`` for b = 2, 3 and 5."""
-    stay_apart()
-    arrays_are_disjoint()
-    use_wide_vectors()
-    c = eps * b
-    for j in range(shift.shape[0]):
-        u, u_low, v, v_low = base[0, j], base[1, j], base[2, j], base[3, j]
-        for q in range(LANES):
-            s = shift[j, q]
-            x, y = 1.0 / ((u - s) + u_low), 1.0 / ((v + s) + v_low)
-            U, V = x * x, y * y
-            if b == 3.0:
-                U, V = U * x, V * y
-            elif b == 5.0:
-                U, V = (U * U) * x, (V * V) * y
-            psi[j, q] = eps * (U - V)
-            slope[j, q] = c * (U * x + V * y)
-
-
-@jit_inner
-def _general(par, stages, base, shift, psi, slope):
-    """Any p > 2, by logarithms in double-double."""
-    stay_apart()
-    n = shift.shape[0]
-    up, down, w, U, V = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    b = par[1]
-    for q in range(stages):
-        for j in range(n):
-            up[j], down[j] = shift[j, q], -shift[j, q]
-        outputs(par, base[0], base[1], down, w, U)
-        for j in range(n):
-            slope[j, q] = b * (U[j] / w[j])
-        outputs(par, base[2], base[3], up, w, V)
-        for j in range(n):
-            psi[j, q] = U[j] - V[j]
-            slope[j, q] += b * (V[j] / w[j])
-
-
-@jit_inner
-def _free(base, shift):
-    """Whether every slack is positive."""
-    stay_apart()
-    arrays_are_disjoint()
-    use_wide_vectors()
-    bad = np.zeros(LANES)
-    for j in range(shift.shape[0]):
-        u, v = base[0, j], base[2, j]
-        for q in range(LANES):
-            s = shift[j, q]
-            bad[q] += 0.0 if (u - s > 0.0) & (v + s > 0.0) else 1.0
-    for q in range(LANES):
-        if bad[q] > 0.0:
-            return False
+        psi[k], slope[k] = U - V, U + V
     return True
 
 
 @jit_inner
-def _total(x):
-    """The sum of |x|."""
+def _rational(b, eps, u, u_low, v, v_low, shift, psi, slope):
+    """``eps (s^-b - (2-s)^-b)`` for b = 2, 3 and 5; False where a slack is taken."""
     stay_apart()
+    arrays_are_disjoint()
     use_wide_vectors()
-    sums = np.zeros(LANES)
-    for j in range(x.shape[0]):
-        for q in range(LANES):
-            sums[q] += abs(x[j, q])
-    total = 0.0
-    for q in range(LANES):
-        total += sums[q]
-    return total
+    bad = 0
+    for k in range(shift.size):
+        s = shift[k]
+        x, y = (u[k] - s) + u_low[k], (v[k] + s) + v_low[k]
+        bad += not ((x > 0.0) & (y > 0.0))
+        w = 1.0 / (x * y)  # one division for both
+        psi[k], slope[k] = y * w, x * w
+    if bad > 0:
+        return False
+    c = eps * b
+    if b == 2.0:
+        for k in range(shift.size):
+            x, y = psi[k], slope[k]
+            U, V = x * x, y * y
+            psi[k], slope[k] = eps * (U - V), c * (U * x + V * y)
+    elif b == 3.0:
+        for k in range(shift.size):
+            x, y = psi[k], slope[k]
+            U, V = x * x * x, y * y * y
+            psi[k], slope[k] = eps * (U - V), c * (U * x + V * y)
+    else:
+        for k in range(shift.size):
+            x, y = psi[k], slope[k]
+            U, V = x * x, y * y
+            U, V = (U * U) * x, (V * V) * y
+            psi[k], slope[k] = eps * (U - V), c * (U * x + V * y)
+    return True
 
 
 @jit_inner
-def psi_at(par, eps, stages, base, shift, psi, slope):
-    """psi and d psi / d tau (N, 8); False where a slack is taken, or psi is not finite.
+def _general(par, u, u_low, v, v_low, shift, psi, slope):
+    """Any p > 2, by logarithms in double-double; False where a slack is taken."""
+    stay_apart()
+    n, b = shift.size, par[1]
+    down, w, U, V = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    for k in range(n):
+        down[k] = -shift[k]
+    if not outputs(par, u, u_low, down, w, U):
+        return False
+    for k in range(n):
+        slope[k] = b * (U[k] / w[k])
+    if not outputs(par, v, v_low, shift, w, V):
+        return False
+    for k in range(n):
+        psi[k] = U[k] - V[k]
+        slope[k] += b * (V[k] / w[k])
+    return True
 
-    Lanes from `stages` on must hold a shift of 0, and psi and slope numbers.
-    """
+
+@jit_inner
+def _finite(x):
+    use_wide_vectors()
+    bad = 0
+    for k in range(x.size):
+        bad += not (abs(x[k]) < math.inf)
+    return bad == 0
+
+
+@jit_inner
+def psi_of(par, eps, base, shift, psi, slope):
+    """psi and d psi / d tau, one shift a base; False where a slack is taken or psi not finite."""
     stay_apart()
     p, b = par[0], par[1]
+    u, u_low, v, v_low = base[0], base[1], base[2], base[3]
     if p == 2.0:
-        return _hyperbolic(par, eps, base, shift, psi, slope)
-    if not _free(base, shift):
-        return False
+        return _hyperbolic(par, eps, u, u_low, shift, psi, slope)
     if eps > _NORMAL and (b == 2.0 or b == 3.0 or b == 5.0):
-        _rational(b, eps, base, shift, psi, slope)
+        good = _rational(b, eps, u, u_low, v, v_low, shift, psi, slope)
     else:
-        _general(par, stages, base, shift, psi, slope)
-    return _total(psi) < math.inf
+        good = _general(par, u, u_low, v, v_low, shift, psi, slope)
+    return good and _finite(psi)
+
+
+@jit_inner
+def _widen(base, first, count, wide):
+    """Each base eight times, for a flat loop: LLVM vectorises none that repeats a number itself."""
+    stay_apart()
+    for r in range(base.shape[0]):
+        row, out = base[r, first:], wide[r]
+        for j in range(count):
+            a = row[j]
+            for q in range(LANES):
+                out[LANES * j + q] = a
+
+
+@jit_inner
+def psi_at(par, eps, base, shift, psi, slope):
+    """psi and d psi / d tau (N, 8), as `psi_of`; lanes that are not used must hold a shift of 0."""
+    stay_apart()
+    N, space = shift.shape[0], np.empty(4 * _CHUNK * LANES)
+    s, x, d = shift.reshape(-1), psi.reshape(-1), slope.reshape(-1)
+    for first in range(0, N, _CHUNK):
+        count = min(_CHUNK, N - first)
+        start, size = LANES * first, LANES * count
+        wide = space[: 4 * size].reshape(4, size)
+        _widen(base, first, count, wide)
+        end = start + size
+        if not psi_of(par, eps, wide, s[start:end], x[start:end], d[start:end]):
+            return False
+    return True
 
 
 @jit_inner

@@ -11,11 +11,11 @@ import math
 
 from fastdln._jit import jit_inner
 
-__all__ = ["GO_ON", "MOST_ITERATIONS", "SOLVED", "judge", "renewed"]
+__all__ = ["FAILED", "FINE", "GO_ON", "MOST_ITERATIONS", "SOLVED", "judge", "renewed"]
 
 MOST_ITERATIONS = 10
 GO_ON, SOLVED, FAILED = 0, 1, 2
-_FINE = 0.02  # of the tolerance: what the iterations may leave
+FINE = 0.02  # of the tolerance: what the iterations may leave
 _SLOW = 0.3  # theta above which the matrix is made anew
 
 
@@ -33,9 +33,9 @@ def judge(iteration, norm, before, theta, tol, rounding):
     if norm <= rounding:
         return SOLVED, theta
     if iteration == 0:
-        return SOLVED if norm <= _FINE * tol else GO_ON, theta
+        return SOLVED if norm <= FINE * tol else GO_ON, theta
     theta = norm / before
-    if theta < 1.0 and norm * theta <= _FINE * tol:
+    if theta < 1.0 and norm * theta <= FINE * tol:
         return SOLVED, theta
     left = MOST_ITERATIONS - 1 - iteration
     hopeless = theta >= 2.0 or (theta < 1.0 and norm * theta**left > tol)

@@ -19,6 +19,7 @@ from fastdln._matrix_free import BROKEN, LIMITED, SOLVED, STALLED, Answer
 from fastdln._operator import Matrix
 from fastdln._piece_work import Heaviest, Look, Point
 from fastdln._working_set import DenseLimit, WorkingSet, choose_basis, merged
+from fastdln.kernels.bound import EVALUATION
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.linear import cholesky, cholesky_solve, invert, multiply
 from fastdln.kernels.select import select_basis
@@ -76,11 +77,10 @@ class _Reducer:
 
     def __init__(self, matrix: Matrix, y: Array, p: float, L: float, L_low: float) -> None:
         m = y.size
-        self.matrix, self.y, self.p_is_2 = matrix, y, p == 2.0
+        self.matrix, self.y, self.p, self.p_is_2 = matrix, y, p, p == 2.0
         self.b = p / (p - 2.0) if p > 2.0 else 1.0
         self.scale = max(1.0, self.b / 3.0)
         self.L, self.L_low = L, L_low
-        self.sigma = math.exp(-L / self.b) * (1.0 - L_low / self.b)
         self.top, self.top_low = (L, L_low) if self.p_is_2 else (1.0, 0.0)
         self.parts = matrix.parts()
         self.dual_hi, self.dual_lo = np.empty(m), np.empty(m)
@@ -100,8 +100,8 @@ class _Reducer:
         basis_tau(self.top, self.top_low, self.sgn, self.s_hi, self.s_lo, t_hi, t_lo)
         solve_dd(basis.transpose, basis.inverse_t, t_hi, t_lo, self.dual_hi, self.dual_lo)
         point = Point(
-            self.p_is_2, self.b, self.L, self.L_low, self.sigma, self.dual_hi, self.dual_lo,
-            basis.columns, self.sgn, self.s_hi,
+            self.p, self.L, self.L_low, self.dual_hi, self.dual_lo, basis.columns, self.sgn,
+            self.s_hi, self.s_lo,
         )  # fmt: skip
         v_hi, v_lo, gram = np.zeros(m), np.zeros(m), np.zeros((m, m))
         self.longest, self.steepest = 0.0, 0.0
@@ -229,7 +229,7 @@ class _Reducer:
     def bound(self, S: Array, scale: Array, rows: Array, sums: Array) -> Bound:
         """As `kernels.bound`: rounding in the rows, carried through to every coordinate."""
         basis = self.basis
-        evaluation = (3.0 if self.p_is_2 else 3.0 + 0.5 * self.b) * _ULP
+        evaluation = EVALUATION
         if not self.p_is_2 and self.apart < _RESOLVED:
             return _NO_BOUND
         rho = np.abs(basis.inverse) @ sums + np.abs(self.psi_B)
@@ -273,13 +273,12 @@ class _Reducer:
         tau = np.copysign(self.top - slack, psi)
         spare = np.empty_like(psi), np.empty_like(psi), np.empty_like(psi)
         zero = np.zeros_like(psi)
-        finish_points(
-            self.p_is_2, self.b, self.L, self.L_low, tau, zero, spare[0], D, *spare[1:]
-        )  # fmt: skip
+        finish_points(self.p, self.L, self.L_low, tau, zero, spare[0], D, *spare[1:])
         near = np.flatnonzero(slack < 0.5)
         if near.size and not self.p_is_2:
             finish_near(
-                self.b, self.sigma, near, np.sign(psi[near]), slack[near], spare[0], D, *spare[1:]
+                self.p, self.L, self.L_low, near, np.sign(psi[near]), slack[near], zero[near],
+                spare[0], D, *spare[1:],
             )  # fmt: skip
         chosen = np.empty(self.y.size, np.int64)
         if not select_basis(A, D, np.einsum("ij,ij->j", A, A), chosen):

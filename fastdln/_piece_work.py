@@ -39,16 +39,15 @@ class Part:
 class Point(NamedTuple):
     """A dual point and the slacks of a basis (see `_matrix_free_gram`)."""
 
-    p_is_2: bool
-    b: float
+    p: float
     L: float
     L_low: float
-    sigma: float
     dual_hi: Array
     dual_lo: Array
     columns: Indices  # of the basis
     sgn: Array
     slack: Array
+    slack_low: Array
 
 
 class Reading(NamedTuple):
@@ -69,21 +68,21 @@ def read(piece: Any, part: Part, point: Point, with_gram: bool) -> Reading:
     tau, tau_low = piece.rmatvec_dd(point.dual_hi, point.dual_lo)
     psi, D, slack = part.psi, part.D, part.slack
     finish_points(
-        point.p_is_2, point.b, point.L, point.L_low, tau, tau_low, psi, D, slack, np.empty_like(tau)
+        point.p, point.L, point.L_low, tau, tau_low, psi, D, slack, np.empty_like(tau)
     )  # fmt: skip
     here = np.flatnonzero((point.columns >= part.lo) & (point.columns < part.hi))
     near = here[point.slack[here] < 0.5]
-    if near.size and not point.p_is_2:
+    if near.size and point.p > 2.0:
         finish_near(
-            point.b, point.sigma, point.columns[near] - part.lo, point.sgn[near],
-            point.slack[near], psi, D, slack, tau,
+            point.p, point.L, point.L_low, point.columns[near] - part.lo, point.sgn[near],
+            point.slack[near], point.slack_low[near], psi, D, slack, tau,
         )  # fmt: skip
     outside = part.outside(point.columns)
     v_hi, v_lo = piece.matvec_dd(np.where(outside, psi, 0.0))
     gram = piece.gram(np.where(outside, D, 0.0)) if with_gram else None
     lengths = np.where(outside, np.sqrt(piece.squares()), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # a slack of zero: looked at later
-        steepest = 0.0 if point.p_is_2 else float(np.max(lengths / slack))
+        steepest = 0.0 if point.p == 2.0 else float(np.max(lengths / slack))
     own = point.columns[here] - part.lo
     basis = here, psi[own], D[own]
     apart = float(np.min(slack[outside], initial=np.inf))

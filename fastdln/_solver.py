@@ -291,8 +291,8 @@ def _polish(
     kept = no_factor(state.s.size) if kept is None else kept
     while True:
         *rest, bounds = polish(
-            constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
-            L, L_low, L_level, chosen, state.columns, state.sgn, state.s, kept, root,
+            constraints.A, constraints.y, constraints.squares, p, L, L_low, L_level, chosen,
+            state.columns, state.sgn, state.s, kept, root,
         )  # fmt: skip
         if rest[0] != OUTDATED:
             break

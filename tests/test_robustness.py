@@ -84,9 +84,42 @@ def test_a_huge_alpha_gives_the_least_norm_solution(p):
         np.testing.assert_allclose(limit.psi, least_norm, rtol=1e-13)
 
 
-def test_near_two_and_deeper_than_float64_is_refused():
-    limit = fd.flow_limit(fd.datasets.random(), 2.001, log_alpha=-1e5)
+@pytest.mark.parametrize("name", ["plane", "random", "gauss_1", "sparse_12"])
+def test_near_two_where_eps_underflows_before_sigma_vanishes(reference, name):
+    case = next(case for case in reference("flow_limits") if case["name"] == name)
+    problem = fd.Problem(np.array(case["A"], float), np.array(case["y"], float))
+    rows = next(case["rows"] for case in reference("near_two") if case["name"] == name)
+    for row in rows:
+        high, low = exact_eps(row["log10_alpha_p"])
+        curve = solve_curve(
+            problem._constraints, float(row["p"]), np.array([high]), np.array([low]), 400
+        )
+        assert not curve.codes.any()
+        for value, log_abs, text in zip(curve.psi[0], curve.log_abs[0], row["psi"], strict=True):
+            exact = mpmath.mpf(text)
+            assert abs(log_abs - mpmath.log(abs(exact))) < 1e-12
+            if abs(exact) > mpmath.mpf(10) ** -290:
+                assert abs((float(value) - exact) / exact) <= curve.bound[0] < 1e-13
+
+
+def test_near_two_on_many_alphas_deeper_than_float64():
+    """As each alone; the minimiser is proved, and psi goes on to tend to it."""
+    problem, p = fd.datasets.random(), 2.02
+    log_alpha = np.array([-2.0, -300.0, -500.0, -1e4])
+    together = fd.flow_limit(problem, p, log_alpha=log_alpha)
+    assert together.minimizer.status is Status.PROVED
+    assert np.all(np.diff(together.log_deviation_norm) < 0.0)
+    for k, one in enumerate(log_alpha):
+        alone = fd.flow_limit(problem, p, log_alpha=one)
+        assert alone.status is together.status[k] is Status.CONVERGED
+        np.testing.assert_allclose(together.log_abs_psi[k], alone.log_abs_psi, rtol=1e-13)
+
+
+def test_near_two_what_is_not_reached_is_said():
+    problem, _ = fd.datasets.gaussian(20, 100, 6)
+    limit = fd.flow_limit(problem, 2.02, log_alpha=-1e4, max_iterations=10)
     assert limit.status is Status.NEAR_TWO
+    assert limit.error_bound == math.inf
     assert np.isnan(limit.psi).all()
 
 

@@ -352,8 +352,8 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
         if not size < 1e300:
             return ROUGH, iteration, factorisations, log_unit, _no_bounds()
         # a factor of another point carries rounding from row to row: its first step counts less
-        settled = size > 0.25 * last and (away == 0.0 or iteration > 1)
-        if size < 2.0 * _ULP or (size < _FLOOR and settled):
+        level_out = size < _FLOOR and size > 0.25 * last
+        if size < 2.0 * _ULP or (level_out and (away == 0.0 or iteration > 1)):
             _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root)
             for j in range(N):
                 rest[j] = 0.0 if marked[j] else values[j]
@@ -365,7 +365,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
             )  # fmt: skip
             bounds = _widened(bounds, 1.0 + _MARGIN * away)
             return POLISHED, iteration + 1, factorisations, log_unit, bounds
-        stale = size > max(0.1 * last, _FLOOR)
+        stale = size > 0.1 * last and not level_out
         if stale and _ASTRAY > size > 0.5 * last:  # it has not served
             kept.columns[0] = -1
         last = size

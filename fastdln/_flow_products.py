@@ -104,9 +104,7 @@ class _Rows:
         tau = field.matrix.rmatvec(dual)
         top = L if field.p_is_2 else 1.0
         psi, D, slack, log_abs = (np.empty_like(tau) for _ in range(4))
-        work.finish_points(
-            field.p_is_2, field.b, L, 0.0, tau, np.zeros_like(tau), psi, D, slack, log_abs
-        )
+        work.finish_points(plan.p, L, 0.0, tau, np.zeros_like(tau), psi, D, slack, log_abs)
         left = field.matrix.matvec(psi) - field.y
         self.add_known(t, psi, np.copysign(top - slack, tau), slack, dual, 0.5 * float(left @ left))
 

@@ -55,7 +55,7 @@ def curves_of(
         return [None] * len(problems)
     out = _room(Y.shape[0], L_high.size, *A.shape[1:])
     solve_many(
-        A, Y, p == 2.0, _exponent(p), L_high, L_low, _LINEAR, _deepest(p), limit, out
+        A, Y, p, _exponent(p), L_high, L_low, _LINEAR, _deepest(p), limit, out
     )  # fmt: skip
     with np.errstate(under="ignore"):
         out.dual[:] *= np.exp(L_high - out.L)[:, :, np.newaxis]

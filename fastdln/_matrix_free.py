@@ -73,7 +73,7 @@ class _Follower:
     """The path of one problem."""
 
     def __init__(self, matrix: Matrix, y: Array, p: float) -> None:
-        self.matrix, self.y, self.p_is_2 = matrix, y, p == 2.0
+        self.matrix, self.y, self.p, self.p_is_2 = matrix, y, p, p == 2.0
         self.b = p / (p - 2.0) if p > 2.0 else 1.0
         self.system = NewtonSystem(matrix)
         self.point = _Point(*matrix.shape)
@@ -256,14 +256,16 @@ class _Follower:
         tau[point.near] = point.sign * (1.0 - point.s)
         run_chunks(
             lambda lo, hi: finish_points(
-                self.p_is_2, self.b, L, L_low, tau[lo:hi], np.zeros(hi - lo), psi[lo:hi],
+                self.p, L, L_low, tau[lo:hi], np.zeros(hi - lo), psi[lo:hi],
                 D[lo:hi], slack[lo:hi], log_abs[lo:hi],
             ),
             N,
         )  # fmt: skip
-        sigma = self.parameter(L) * (1.0 - L_low / self.b)
         if point.near.size:
-            finish_near(self.b, sigma, point.near, point.sign, point.s, psi, D, slack, log_abs)
+            finish_near(
+                self.p, L, L_low, point.near, point.sign, point.s, np.zeros_like(point.s), psi, D,
+                slack, log_abs,
+            )  # fmt: skip
         residual = float(np.linalg.norm(self.y - self.matrix.matvec(psi)))
         return Answer(
             psi, log_abs, slack, point.dual.copy(), residual, self.code, corrections,

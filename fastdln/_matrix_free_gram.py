@@ -24,6 +24,7 @@ from fastdln._matrix_free import BROKEN, LIMITED, SOLVED, STALLED, Answer
 from fastdln._operator import Matrix
 from fastdln._piece_work import Heaviest, Look, Point, Wanted
 from fastdln._working_set import COSTLY, DenseLimit, WorkingSet, choose_basis, merged, sampling
+from fastdln.kernels.bound import EVALUATION
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.linear import cholesky, cholesky_solve, invert, multiply
 from fastdln.kernels.select import select_basis
@@ -93,11 +94,10 @@ class _Reducer:
 
     def __init__(self, matrix: Matrix, y: Array, p: float, L: float, L_low: float) -> None:
         m = y.size
-        self.matrix, self.y, self.p_is_2 = matrix, y, p == 2.0
+        self.matrix, self.y, self.p, self.p_is_2 = matrix, y, p, p == 2.0
         self.b = p / (p - 2.0) if p > 2.0 else 1.0
         self.scale = max(1.0, self.b / 3.0)
         self.L, self.L_low = L, L_low
-        self.sigma = math.exp(-L / self.b) * (1.0 - L_low / self.b)
         self.top, self.top_low = (L, L_low) if self.p_is_2 else (1.0, 0.0)
         self.parts = matrix.parts()
         self.dual_hi, self.dual_lo = np.empty(m), np.empty(m)
@@ -130,8 +130,8 @@ class _Reducer:
         m, basis = self.y.size, self.basis
         self.set_dual()
         point = Point(
-            self.p_is_2, self.b, self.L, self.L_low, self.sigma, self.dual_hi, self.dual_lo,
-            basis.columns, self.sgn, self.s_hi,
+            self.p, self.L, self.L_low, self.dual_hi, self.dual_lo, basis.columns, self.sgn,
+            self.s_hi, self.s_lo,
         )  # fmt: skip
         v_hi, v_lo, gram = np.zeros(m), np.zeros(m), np.zeros((m, m))
         self.sums = np.zeros(m)
@@ -283,7 +283,7 @@ class _Reducer:
         basis, (S, scale, _) = self.basis, factored
         if not self.sums.any():
             self.sums = sum(self.parts.each(work.sums_of, basis.columns), self.sums)
-        evaluation = (3.0 if self.p_is_2 else 3.0 + 0.5 * self.b) * _ULP
+        evaluation = EVALUATION
         rho = np.abs(basis.inverse) @ self.sums + np.abs(self.psi_B)
         rho = evaluation * rho + np.abs(rows)
         inverse = np.eye(rows.size)
@@ -328,13 +328,12 @@ class _Reducer:
         tau = np.copysign(self.top - slack, psi)
         spare = np.empty_like(psi), np.empty_like(psi), np.empty_like(psi)
         zero = np.zeros_like(psi)
-        finish_points(
-            self.p_is_2, self.b, self.L, self.L_low, tau, zero, spare[0], D, *spare[1:]
-        )  # fmt: skip
+        finish_points(self.p, self.L, self.L_low, tau, zero, spare[0], D, *spare[1:])
         near = np.flatnonzero(slack < 0.5)
         if near.size and not self.p_is_2:
             finish_near(
-                self.b, self.sigma, near, np.sign(psi[near]), slack[near], spare[0], D, *spare[1:]
+                self.p, self.L, self.L_low, near, np.sign(psi[near]), slack[near], zero[near],
+                spare[0], D, *spare[1:],
             )  # fmt: skip
         chosen = np.empty(self.y.size, np.int64)
         if not select_basis(A, D, np.einsum("ij,ij->j", A, A), chosen):

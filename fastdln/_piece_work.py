@@ -6,6 +6,7 @@ what it returns is small.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,16 +50,15 @@ class Part:
 class Point(NamedTuple):
     """A dual point and the slacks of a basis (see `_matrix_free_gram`)."""
 
-    p_is_2: bool
-    b: float
+    p: float
     L: float
     L_low: float
-    sigma: float
     dual_hi: Array
     dual_lo: Array
     columns: Indices  # of the basis
     sgn: Array
     slack: Array
+    slack_low: Array
 
 
 class Wanted(NamedTuple):
@@ -89,10 +89,10 @@ def read(piece: Any, part: Part, point: Point, wanted: Wanted) -> Reading:
     spare = fill(piece, part, point)
     here = np.flatnonzero((point.columns >= part.lo) & (point.columns < part.hi))
     near = here[point.slack[here] < 0.5]
-    if near.size and not point.p_is_2:
+    if near.size and point.p > 2.0:
         finish_near(
-            point.b, point.sigma, point.columns[near] - part.lo, point.sgn[near],
-            point.slack[near], psi, D, slack, spare,
+            point.p, point.L, point.L_low, point.columns[near] - part.lo, point.sgn[near],
+            point.slack[near], point.slack_low[near], psi, D, slack, spare,
         )  # fmt: skip
     outside = part.outside(point.columns)
     v_hi, v_lo = _product(piece, np.where(outside, psi, 0.0), wanted.fine)
@@ -103,7 +103,7 @@ def read(piece: Any, part: Part, point: Point, wanted: Wanted) -> Reading:
         sums = piece.abs_matvec(np.where(outside, np.abs(psi), 0.0))
     lengths = np.where(outside, part.lengths(piece), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # a slack of zero: looked at later
-        steepest = 0.0 if point.p_is_2 else float(np.max(lengths / slack))
+        steepest = 0.0 if point.p == 2.0 else float(np.max(lengths / slack))
     own = point.columns[here] - part.lo
     basis = here, psi[own], D[own]
     apart = float(np.min(slack[outside], initial=np.inf))
@@ -115,7 +115,7 @@ def read(piece: Any, part: Part, point: Point, wanted: Wanted) -> Reading:
 def _fill_fine(piece: Any, part: Part, point: Point) -> Array:
     tau, tau_low = piece.rmatvec_dd(point.dual_hi, point.dual_lo)
     finish_points(
-        point.p_is_2, point.b, point.L, point.L_low, tau, tau_low, part.psi, part.D, part.slack,
+        point.p, point.L, point.L_low, tau, tau_low, part.psi, part.D, part.slack,
         np.empty_like(tau),
     )  # fmt: skip
     return tau  # room for others
@@ -123,8 +123,11 @@ def _fill_fine(piece: Any, part: Part, point: Point) -> Array:
 
 def _fill_roughly(piece: Any, part: Part, point: Point) -> Array:
     tau: Array = piece.rmatvec(point.dual_hi)
-    level, top = (point.L, point.L) if point.p_is_2 else (point.sigma, 1.0)
-    fill_points(point.p_is_2, point.b, level, tau, part.psi, part.D)
+    level, top, b = point.L, point.L, 1.0
+    if point.p > 2.0:
+        b, top = point.p / (point.p - 2.0), 1.0
+        level = math.exp(-point.L / b)
+    fill_points(point.p == 2.0, b, level, tau, part.psi, part.D)
     np.subtract(top, np.abs(tau), out=part.slack)
     return tau
 

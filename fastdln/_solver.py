@@ -15,7 +15,8 @@ from fastdln.kernels.ends import START_OK, residual_norm, slopes, start_state
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.kept import Kept, room
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
-from fastdln.kernels.polish import OUTDATED, POLISHED, Root, polish
+from fastdln.kernels.polish import OUTDATED, POLISHED, ROUGH, Root, polish
+from fastdln.kernels.state import NOISE
 from fastdln.problem import Constraints
 
 __all__ = [
@@ -35,6 +36,7 @@ Array = NDArray[np.float64]
 _SHALLOW = -24.0  # log eps to which a proof is sought along the path of p = 2
 _PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
+_SIGMA_DEEPEST = 300.0  # log(1/sigma) at which the path ends
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
 _WORTH_A_PURSUIT = 10_000  # elements of A: smaller problems are done before a pursuit has begun
 _DEEP = -660.0  # log eps to which a primal-dual method goes at p = 2: its logs need numbers
@@ -85,10 +87,10 @@ class Curve(NamedTuple):
 
 def _deepest(p: float) -> float:
     """log eps at which the path ends: below, eps or (p > 2) the slack would underflow."""
-    return DEEPEST if p == 2.0 else max(DEEPEST, -300.0 * _exponent(p))
+    return DEEPEST if p == 2.0 else max(DEEPEST, -_SIGMA_DEEPEST * _exponent(p))
 
 
-def _reaches_its_law(p: float, L: float) -> bool:
+def _reaches_its_law(p: float, L: float = math.inf) -> bool:
     """Whether psi at the end of the path tells psi at L: sigma there is below rounding."""
     return p == 2.0 or -_deepest(p) >= L or _deepest(p) <= -40.0 * _exponent(p)
 
@@ -197,8 +199,7 @@ def _solve_target(
     """
     L = float(curve.L[k])
     if not _reaches_its_law(p, L):
-        curve.codes[k] = NEAR_TWO
-        return state
+        return _solve_near_two(constraints, p, curve, k, L_low, limit, state)
     goal = max(-L, _deepest(p))
     if warm and state.log_eps == goal == -L:
         here = _copy(state)
@@ -319,8 +320,8 @@ def _polish(
     kept = room(state.s.size) if kept is None else kept
     while True:
         *rest, bounds = polish(
-            constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
-            L, L_low, L_level, chosen, state.columns, state.sgn, state.s, kept, root,
+            constraints.A, constraints.y, constraints.squares, p, L, L_low, L_level, chosen,
+            state.columns, state.sgn, state.s, kept, root,
         )  # fmt: skip
         if rest[0] != OUTDATED:
             break
@@ -353,14 +354,84 @@ def _beyond(
     return code, end, here._replace(log_eps=-L)
 
 
+def _solve_near_two(
+    constraints: Constraints, p: float, curve: Curve, k: int, L_low: float, limit: int,
+    state: PathState,
+) -> PathState:  # fmt: skip
+    """Row k where eps underflows while sigma is still felt: on from the path's end in stages.
+
+    The slacks at each are predicted from three before, in sigma, and polished, in units that do
+    not underflow. Returns the state at the end of the path.
+    """
+    m, N = constraints.A.shape
+    L, b = float(curve.L[k]), _exponent(p)
+    last = min(L, _SIGMA_DEEPEST * b)
+    fresh = fresh_state(constraints, p) if state.log_eps < DEEPEST + 40.0 else state
+    assert fresh is not None
+    state, known = _copy(fresh), list[tuple[float, Array, Array]]()
+    spare = [np.empty(N) for _ in range(3)]
+    root = Root(spare[0], spare[1], spare[2], np.empty(m), np.empty(N, bool))
+    here, at, step, code = state, -DEEPEST, 20.0, REACHED
+    while code == REACHED:
+        if len(known) < 3:
+            at = -DEEPEST - 20.0 * (2 - len(known))
+            code, count, state = follow_to(constraints, p, state, -at, limit)
+            curve.work[k, 0] += count
+            guess: PathState | None = _copy(state)
+        else:
+            at = min(-here.log_eps + step, last)
+            guess = _predicted(here, known, at, b)
+        polished = (ROUGH, 0, 0, 0.0)
+        if guess is not None and code == REACHED:
+            final = at == last and len(known) == 3
+            target = (L, L_low, last, _row(curve, k)) if final else (at, 0.0, at, root)
+            # D underflows: it tells less of the next basis than the last one does
+            polished, bounds = _polish(constraints, p, guess, *target, len(known) == 3)
+            curve.work[k] += polished[2], polished[1]
+            if final and polished[0] == POLISHED:
+                _fill(constraints, curve, k, code, polished, bounds)
+                return state
+        if polished[0] == POLISHED:
+            here, step = guess._replace(log_eps=-at), 2.0 * step  # type: ignore[union-attr]
+            known = [*known[-2:], (math.exp(-at / b), root.slack.copy(), root.psi.copy())]
+        elif len(known) < 3 or step < 0.1 or curve.work[k, 0] > limit:
+            break
+        else:
+            step *= 0.5
+    for row in _row(curve, k):
+        row[:] = np.nan if row.dtype == float else False
+    curve.codes[k] = FAILED if code == FAILED else NEAR_TWO, ROUGH
+    return state
+
+
+def _predicted(
+    here: PathState, known: list[tuple[float, Array, Array]], L: float, b: float
+) -> PathState | None:
+    """The state at L continued from three points in sigma; None where that says little."""
+    (g0, s0, _), (g1, s1, _), (g2, s2, psi) = known
+    columns, g = here.columns, math.exp(-L / b)
+    s0, s1, s2 = s0[columns], s1[columns], s2[columns]
+    slope = (s2 - s1) / (g2 - g1)
+    line = s2 + slope * (g - g2)
+    bend = (slope - (s1 - s0) / (g1 - g0)) / (g2 - g0)
+    curved = line + bend * (g - g2) * (g - g1)
+    ratio = s2 / g2 + (s2 / g2 - s1 / g1) * ((g - g2) / (g2 - g1))
+    vanishing = np.abs(s2 - slope * g2) < NOISE * s2  # in proportion to sigma: relatively right
+    line, curved = np.where(vanishing, g * ratio, line), np.where(vanishing, g * ratio, curved)
+    if not np.min(curved) > 0.0 or not np.max(b * np.abs(curved - line) / curved) < _BEND:
+        return None
+    sgn = np.copysign(1.0, psi[columns])  # of a zero, too: psi may underflow
+    return PathState(columns.copy(), sgn, curved, -L)
+
+
 def locate_face(constraints: Constraints, p: float, state: PathState, limit: int) -> Face:
     """Follow the path on from a copy of `state` until the optimal face is proved.
 
-    The face's code is NOT_YET if the path ended first. At p = 2 a dual that proves a
+    The face's code is NOT_YET if the path ended first. At p = 2 (or near) a dual that proves a
     degenerate face is reached only like 1 / log(1/eps); at p = 4 it is like eps^(1/2), and
     the face itself does not depend on the depth.
     """
-    shallow = p == 2.0
+    shallow = p == 2.0 or not _reaches_its_law(p)
     face = _search(constraints, p, _copy(state), _SHALLOW if shallow else _deepest(p), limit)
     if face.code == FOUND or not shallow:
         return face
@@ -368,7 +439,7 @@ def locate_face(constraints: Constraints, p: float, state: PathState, limit: int
     if start is not None:
         other = _search(constraints, _PROVING_DEPTH, start, _deepest(_PROVING_DEPTH), limit)
         if other.code == FOUND:
-            return at_depth(True, _exponent(2.0), other)
+            return at_depth(p == 2.0, _exponent(p), other)
     return face
 
 

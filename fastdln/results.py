@@ -47,7 +47,8 @@ class Status(Enum):
     )
     NEAR_TWO = (
         "Not computed: p is so near 2, and alpha so small, that eps underflows before psi "
-        "obeys its law for small alpha; take p = 2, a larger p or a larger alpha."
+        "obeys its law for small alpha, and no way on from there was found; take p = 2, a larger "
+        "p or a larger alpha."
     )
     FASTER = (
         "Faster than predicted: the term of order eps**exponent vanishes for this problem; what "

@@ -31,6 +31,33 @@ def flow_limit(A, y, p, log10_eps, digits=120):
         return [eps * _h(tau[j], p) for j in range(N)]
 
 
+def one_row_limit(a, y, p, log10_eps, slack, digits=60):
+    """psi of one equation a . psi = y with a_0 = 1 the largest, p > 2.
+
+    By Newton's method for the logarithm of the first column's slack, from a nearby one.
+    """
+    with mpmath.workdps(digits):
+        eps, u = mpmath.mpf(10) ** log10_eps, mpmath.log(mpmath.mpf(float(slack)))
+
+        def psi(u):
+            s = mpmath.exp(u)
+            b = mpmath.mpf(p) / (mpmath.mpf(p) - 2)
+            rest = [eps * _h(mpmath.mpf(v) * (1 - s), p) for v in a[1:]]
+            return [eps * (s**-b - (2 - s) ** -b), *rest]
+
+        def mismatch(u):
+            return mpmath.log(sum(mpmath.mpf(v) * w for v, w in zip(a, psi(u), strict=True)) / y)
+
+        h = mpmath.mpf(10) ** -(digits // 2)
+        for _ in range(20):
+            value = mismatch(u)
+            step = value * h / (mismatch(u + h) - value)
+            u -= step
+            if abs(step) < mpmath.mpf(10) ** -(digits - 20):
+                return psi(u)
+    raise ArithmeticError("the naive twin did not converge")
+
+
 def _h(t, p):
     if p == 2:
         return 2 * mpmath.sinh(t)

@@ -21,9 +21,9 @@ from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add
 from fastdln.kernels.linear import invert_factored
 
-__all__ = ["FINE", "Bounds", "Found", "Units", "dual_noise", "error_bound"]
+__all__ = ["EVALUATION", "FINE", "Bounds", "Found", "Units", "dual_noise", "error_bound"]
 
-_ULP = 2.0**-52
+EVALUATION = 3.0 * 2.0**-52  # of psi from tau: see `magnitude`
 FINE = 2.0**-102  # of a few operations in double-double
 _UNRESOLVED = 0.01  # relative bound above which a coordinate may be zero
 
@@ -177,10 +177,10 @@ def _count(j, moved, factor, evaluation, found, bounds, unresolved):
 
 
 @jit_inner
-def error_bound(A, squares, p_is_2, b, basis, apart, units, S, scale, found, rhs, unresolved):
+def error_bound(A, squares, basis, apart, units, S, scale, found, rhs, unresolved):
     """The `Bounds`; which coordinates may be zero, for all that is known, is left in the last."""
     m, N = A.shape
-    evaluation = (3.0 if p_is_2 else 3.0 + 0.5 * b) * _ULP
+    evaluation = EVALUATION
     work = np.sqrt(squares)
     rho = _row_errors(A, work, basis, apart, units, found, evaluation, rhs)
     inverse, dtau = np.empty((m, m)), np.empty(m)

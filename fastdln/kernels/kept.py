@@ -31,6 +31,7 @@ __all__ = [
 
 CLOSE = 0.03  # largest distance at which a factor is used as if it were the point's own
 NEAR = 0.6  # and at which it serves to solve with the point's own matrix
+_APART = 3.0  # change of a ratio of two rows' C that tells one that vanishes from one that stays
 _ITERATIONS = 4
 _DIGITS = 4.0  # of such a solution
 _NOTHING = 1e-20  # of 1: a column that adds less to S is left out
@@ -67,6 +68,29 @@ def keep(kept, columns, measure):
     """Say that the factor in `kept` belongs to this basis and is in units of this C."""
     for i in range(columns.size):
         kept.columns[i] = columns[i]
+        kept.measure[i] = measure[i]
+
+
+@jit_inner
+def _uncouple(kept, measure):
+    """p > 2: the factor without what couples rows that vanish with eps to rows that stay.
+
+    In S it falls like the root of the ratio of their D, and 1e-20 of a row that stays would be
+    more than all of one that vanishes.
+    """
+    m, low, high = measure.size, np.inf, 0.0
+    for i in range(m):
+        t = measure[i] / kept.measure[i]
+        low, high = min(low, t), max(high, t)
+    if high < _APART * low:  # not yet
+        return
+    for i in range(m):
+        row, turn = kept.S[i], kept.measure[i] / measure[i]
+        for j in range(i + 1, m):
+            t = turn * (measure[j] / kept.measure[j])
+            if not 2.0 > t > 0.5:
+                row[j] *= min(t, 1.0 / t)
+    for i in range(m):
         kept.measure[i] = measure[i]
 
 
@@ -160,11 +184,13 @@ def _apply(S, z, out):
 def distance(S, kept, measure, p_is_2):
     """About the spectral radius of S_kept^-1 S - 1; NaN where that cannot be told.
 
-    `measure` is the C of S; at p = 2 the kept factor is turned to it.
+    `measure` is the C of S; the kept factor is turned to it.
     """
     m = S.left.size
     if p_is_2:
         _adapt(kept, measure)
+    else:
+        _uncouple(kept, measure)
     z, v = np.empty(m), np.empty(m)
     for i in range(m):
         z[i] = 1.0 if (i * 7) % 11 < 5 else -1.0

@@ -83,14 +83,15 @@ class _Case(NamedTuple):
     A: np.ndarray
     y: np.ndarray
     squares: np.ndarray
-    p_is_2: bool
+    p: float
     b: float
 
 
 @jit_inner
 def _target(case, L, L_low, deepest, limit, state, log_eps, root):
     """Follow the path to L and polish: (path's results, polishing's, the state there)."""
-    A, y, squares, p_is_2, b = case
+    A, y, squares, p, b = case
+    p_is_2 = p == 2.0
     columns, sgn, s = state
     goal = max(-L, deepest)
     if goal > log_eps:  # above the start of the path the problem is nearly linear
@@ -103,8 +104,8 @@ def _target(case, L, L_low, deepest, limit, state, log_eps, root):
     )  # fmt: skip
     here = columns.copy(), sgn.copy(), s.copy()
     last = polish(
-        A, y, squares, p_is_2, b, L, L_low, -goal, False, here[0], here[1], here[2],
-        no_factor(s.size), root,
+        A, y, squares, p, L, L_low, -goal, False, here[0], here[1], here[2], no_factor(s.size),
+        root,
     )  # fmt: skip
     return path, last, here if path[0] == REACHED and goal <= -L else state
 
@@ -112,9 +113,9 @@ def _target(case, L, L_low, deepest, limit, state, log_eps, root):
 @jit_inner
 def _solve(case, L_high, L_low, slope_range, deepest, limit, k, out):
     """All targets of problem k."""
-    A, y, squares, p_is_2, _ = case
+    A, y, squares, p, _ = case
     state = out.columns[k], out.sgn[k], out.s[k]
-    code, log_eps = start_state(A, y, squares, p_is_2, state[0], state[1], state[2])
+    code, log_eps = start_state(A, y, squares, p == 2.0, state[0], state[1], state[2])
     if code != START_OK:
         return
     least = -log_eps - slope_range
@@ -142,7 +143,7 @@ def _solve(case, L_high, L_low, slope_range, deepest, limit, k, out):
 
 
 @jit
-def solve_many(A, Y, p_is_2, b, L_high, L_low, slope_range, deepest, limit, out):
+def solve_many(A, Y, p, b, L_high, L_low, slope_range, deepest, limit, out):
     """Fill `out` for problems (A[k], Y[k]) of depth b (see `path`) at ascending L = log(1/eps).
 
     A is (B, m, N), or (1, m, N) shared by all. L beyond `slope_range` above the path's start
@@ -153,5 +154,5 @@ def solve_many(A, Y, p_is_2, b, L_high, L_low, slope_range, deepest, limit, out)
         i = k if A.shape[0] > 1 else 0
         if k == i:
             squares_of(A[i], squares)
-        case = _Case(A[i], Y[k], squares, p_is_2, b)
+        case = _Case(A[i], Y[k], squares, p, b)
         _solve(case, L_high, L_low, slope_range, deepest, limit, k, out)

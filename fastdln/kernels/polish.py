@@ -20,7 +20,7 @@ import numpy as np
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.bound import FINE, Found, Units, dual_noise, error_bound
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
-from fastdln.kernels.extended import dd_add, dd_mul_double, two_sum
+from fastdln.kernels.extended import dd_add, dd_mul, dd_mul_double, two_sum
 from fastdln.kernels.kept import (
     CLOSE,
     NEAR,
@@ -31,7 +31,7 @@ from fastdln.kernels.kept import (
     solve_near,
 )
 from fastdln.kernels.linear import cholesky_solve
-from fastdln.kernels.magnitude import magnitude_2, magnitude_near, magnitude_p
+from fastdln.kernels.magnitude import magnitude_2, magnitude_p, power_of
 from fastdln.kernels.path import newton_factor
 from fastdln.kernels.state import locate, new_point, reselect
 from fastdln.kernels.tableau import (
@@ -49,9 +49,12 @@ POLISHED, ROUGH, OUTDATED = 0, 1, 2
 
 _ULP = 2.0**-52
 _ITERATIONS = 30
+_FLOOR = 1e-10  # of a step, from which one that is not much less is rounding
 _ASTRAY = 0.5  # a step of this size is not due to the factor alone
 _DEEP = 500.0  # from this L on, what vanishes with eps is carried in a unit of its own
 _MARGIN = 10.0  # how much a factor of another point adds to the bound, over its distance
+_LEAST = 1e-30  # slack to which units are fitted
+_FINE_SLACK = 1e-8  # one this large is 1 - |tau| to many more digits than a double has
 _UNIT_FLOOR = 1e-200  # coupling below this plays no part in the Newton matrix
 
 
@@ -66,12 +69,34 @@ class Root(NamedTuple):
 
 
 @jit_inner
-def _log_unit(p_is_2, L, basis, zero, marked, tau):
+def _least_slack(places, state, marked, tau):
+    """p > 2: of the coordinates that vanish with eps."""
+    _, apart, far, zero = places
+    sgn, s = state
+    least = 1.0
+    for j in range(tau.size):
+        if not marked[j]:
+            least = min(least, 1.0 - abs(tau[j]))
+    for i in range(s.size):
+        if zero[i]:
+            least = min(least, s[i])
+    for k in range(far.size):
+        if far[k]:
+            slack = apart.cost[k]
+            for i in range(s.size):
+                slack += apart.sign[k] * apart.g_hi[k, i] * sgn[i] * s[i]
+            least = min(least, slack)
+    return max(least, _LEAST)
+
+
+@jit_inner
+def _log_unit(p_is_2, b, L, places, state, marked, tau):
     """log U: 0, or the scale of the coordinates that vanish with eps."""
+    basis, _, _, zero = places
     if L < _DEEP:
         return 0.0
     if not p_is_2:
-        return -L
+        return min(0.0, -b * math.log(_least_slack(places, state, marked, tau)) - L)
     top = 0.0
     for j in range(tau.size):
         if not marked[j]:
@@ -93,9 +118,8 @@ def _basis_tau(p_is_2, L_hi, L_lo, sgn, s_hi, s_lo, t_hi, t_lo):
 
 
 @jit_inner
-def _fill_all(p_is_2, b, L_hi, L_lo, log_unit, tau_hi, tau_lo, values, D, root):
-    """|psi| / U, D / U and log |psi| of every coordinate from its tau."""
-    eps = math.exp(-L_hi - log_unit) * (1.0 - L_lo)
+def _fill_all(p_is_2, power, L_hi, L_lo, log_unit, tau_hi, tau_lo, values, D, root):
+    """|psi| / U, D / U and log |psi| of every coordinate from its tau; `power` is b, as a sum."""
     for j in range(tau_hi.size):
         a_hi = abs(tau_hi[j])
         a_lo = tau_lo[j] if tau_hi[j] >= 0.0 else -tau_lo[j]
@@ -106,34 +130,57 @@ def _fill_all(p_is_2, b, L_hi, L_lo, log_unit, tau_hi, tau_lo, values, D, root):
                 a_hi, a_lo, L_hi, L_lo, hi, lo, log_unit
             )  # fmt: skip
         else:
-            values[j], D[j], root.log_abs[j] = magnitude_p(b, a_hi, a_lo, hi, lo, eps, L_hi)
+            values[j], D[j], root.log_abs[j] = magnitude_p(
+                power[0], power[1], a_hi, a_lo, hi, lo, L_hi, L_lo, log_unit
+            )  # fmt: skip
 
 
 @jit_inner
-def _fill_large(p_is_2, b, sigma, log_unit, j, s_hi, s_lo, values, D, root):
+def _one_less(hi, lo):
+    """1 - hi - lo; hi = 1 and a lo of any size are told apart."""
+    top, rest = two_sum(1.0, -hi)
+    return two_sum(top, rest - lo)
+
+
+@jit_inner
+def _fill_large(p_is_2, power, L, log_unit, j, s_hi, s_lo, values, D, root):
     """Coordinate j with slack s again, in units of 1: it stays while eps vanishes."""
     if p_is_2:
         if log_unit != 0.0:
             minus = math.exp(-s_hi) * (1.0 - s_lo)
             values[j], D[j], root.log_abs[j] = minus, minus, -(s_hi + s_lo)
-    elif s_hi < 0.5:
+    elif s_hi < 0.5 or log_unit != 0.0:
+        a_hi, a_lo = _one_less(s_hi, s_lo)
+        if a_hi < 0.0:  # the sign is not yet that of tau
+            a_hi, a_lo = -a_hi, -a_lo
+            s_hi, s_lo = dd_add(2.0, 0.0, -s_hi, -s_lo)
+        top_hi, top_lo = (L[2], L[3]) if s_hi < 0.5 else (L[0], L[1])
         root.slack[j] = s_hi
-        values[j], D[j], root.log_abs[j] = magnitude_near(b, sigma, s_hi, s_lo)
-    elif log_unit != 0.0:
-        values[j] *= math.exp(log_unit)
-        D[j] *= math.exp(log_unit)
+        values[j], D[j], root.log_abs[j] = magnitude_p(
+            power[0], power[1], a_hi, a_lo, s_hi, s_lo, top_hi, top_lo, 0.0
+        )  # fmt: skip
 
 
 @jit_inner
-def _near_slack(p_is_2, L_hi, L_lo, apart, k, sgn, s, tau_hi, tau_lo):
-    """Slack of column k apart: from tau (p = 2), or from the slacks of the basis."""
+def _near_slack(p_is_2, L_hi, L_lo, apart, k, sgn, s, s_lo, tau_hi, tau_lo):
+    """Slack of column k apart: from tau, or where that is rounding from those of the basis."""
+    hi, lo = abs(tau_hi), tau_lo if tau_hi >= 0.0 else -tau_lo
     if p_is_2:
-        hi, lo = abs(tau_hi), tau_lo if tau_hi >= 0.0 else -tau_lo
         return dd_add(L_hi, L_lo, -hi, -lo)
-    slack = apart.cost[k]
+    hi, lo = dd_add(1.0, 0.0, -hi, -lo)
+    if hi > _FINE_SLACK:
+        return hi, lo
+    hi, lo = 0.0, 0.0
+    for i in range(s.size if apart.cost[k] != 0.0 else 0):  # the cost again, in double-double
+        t = -apart.sign[k] * sgn[i]
+        hi, lo = dd_add(hi, lo, t * apart.g_hi[k, i], t * apart.g_lo[k, i])
+    if apart.cost[k] != 0.0:
+        hi, lo = dd_add(1.0, 0.0, hi, lo)
     for i in range(s.size):
-        slack += apart.sign[k] * apart.g_hi[k, i] * sgn[i] * s[i]
-    return slack, 0.0
+        t = apart.sign[k] * sgn[i]
+        g_hi, g_lo = dd_mul(t * apart.g_hi[k, i], t * apart.g_lo[k, i], s[i], s_lo[i])
+        hi, lo = dd_add(hi, lo, g_hi, g_lo)
+    return hi, lo
 
 
 @jit_inner
@@ -182,17 +229,19 @@ def _choose(A, y, squares, p_is_2, b, level, chosen, columns, sgn, s, point):
 
 
 @jit_inner
-def _fill_apart(p_is_2, b, sigma, L, log_unit, apart, far, sgn, s, tau, values, D, root):
-    """The columns apart again; L and tau are pairs, as in double-double."""
+def _fill_apart(p_is_2, power, L, log_unit, apart, far, sgn, s, s_lo, tau, values, D, root):
+    """The columns apart again; tau is a pair, as in double-double."""
     for k in range(apart.columns.size):
         j = apart.columns[k]
-        hi, lo = _near_slack(p_is_2, L[0], L[1], apart, k, sgn, s, tau[0][j], tau[1][j])
+        hi, lo = _near_slack(p_is_2, L[0], L[1], apart, k, sgn, s, s_lo, tau[0][j], tau[1][j])
         if far[k]:
-            eps = math.exp(-L[0] - log_unit) * (1.0 - L[1])
+            a_hi, a_lo = _one_less(hi, lo)
             root.slack[j] = hi
-            values[j], D[j], root.log_abs[j] = magnitude_p(b, 1.0 - hi, 0.0, hi, 0.0, eps, L[0])
+            values[j], D[j], root.log_abs[j] = magnitude_p(
+                power[0], power[1], a_hi, a_lo, hi, lo, L[0], L[1], log_unit
+            )  # fmt: skip
         else:
-            _fill_large(p_is_2, b, sigma, log_unit, j, hi, lo, values, D, root)
+            _fill_large(p_is_2, power, L, log_unit, j, hi, lo, values, D, root)
         if not p_is_2:
             tau[0][j] = apart.sign[k] * (1.0 - hi)
 
@@ -209,20 +258,21 @@ def _widened(bounds, factor):
 
 
 @jit_inner
-def _evaluate(p_is_2, b, L, log_unit, places, state, s_lo, tau, values, D, root):
+def _evaluate(p_is_2, power, L, log_unit, places, state, s_lo, tau, values, D, root):
     """|psi| / U and D / U of every coordinate, those that do not vanish in units of 1.
 
-    `L` is (hi, lo, sigma), `places` (basis, apart, far, zero), `state` (sgn, s), tau (hi, lo).
+    `power` is b as a sum, `L` (hi, lo, and those for small slacks), `places` (basis, apart, far,
+    zero), `state` (sgn, s), tau (hi, lo).
     """
     basis, apart, far, zero = places
     sgn, s = state
-    _fill_all(p_is_2, b, L[0], L[1], log_unit, tau[0], tau[1], values, D, root)
+    _fill_all(p_is_2, power, L[0], L[1], log_unit, tau[0], tau[1], values, D, root)
     for i in range(s.size):
         if not zero[i]:
             _fill_large(
-                p_is_2, b, L[2], log_unit, basis.columns[i], s[i], s_lo[i], values, D, root
+                p_is_2, power, L, log_unit, basis.columns[i], s[i], s_lo[i], values, D, root
             )  # fmt: skip
-    _fill_apart(p_is_2, b, L[2], L, log_unit, apart, far, sgn, s, tau, values, D, root)
+    _fill_apart(p_is_2, power, L, log_unit, apart, far, sgn, s, s_lo, tau, values, D, root)
 
 
 @jit_inner
@@ -235,20 +285,23 @@ def _tau(A, basis, t_hi, t_lo, l_hi, l_lo, tau_hi, tau_lo):
 
 
 @jit
-def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept, root):
+def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept, root):
     """Bring the state to the root at ``log(1/eps) = L_hi + L_lo`` and fill `root`.
 
-    `L_level` is the L at which sigma is formed (p > 2): it may stop where psi no longer
+    `L_level` is the L of small slacks (p > 2): it may stop where psi no longer
     depends on sigma, for sigma would underflow. The basis is chosen anew first, unless it
     was `chosen` by the D of a point this near. A factor `kept` of this very basis is used if it
     is near; if not, nothing is done (OUTDATED). `kept` then holds the last factor.
     Returns (code, iterations, factorisations, log_unit, bounds as in `Bounds`).
     """
     m, N = A.shape
-    sigma = L_hi if p_is_2 else math.exp(-L_level / b)
+    p_is_2, power = p == 2.0, power_of(p)
+    b = power[0]
+    level = L_hi if p_is_2 else math.exp(-L_level / b)
+    L = L_hi, L_lo, L_level, L_lo if L_level == L_hi else 0.0
     old, away = belongs(kept, columns), np.inf
     basis, apart = _choose(
-        A, y, squares, p_is_2, b, sigma, chosen or old, columns, sgn, s, new_point(N)
+        A, y, squares, p_is_2, b, level, chosen or old, columns, sgn, s, new_point(N)
     )  # fmt: skip
     far = vanishing_columns(p_is_2, apart)
     marked, zero = mark(N, basis, apart), zero_rows(basis, apart, far)
@@ -257,15 +310,14 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
     scale, unit, weight = np.empty(m), np.empty(m), np.empty(m)
     tau_hi, tau_lo, values = np.empty(N), np.empty(N), np.empty(N)
     rest, D = np.empty(N), np.empty(N)
-    floor = max(1e-10, 0.0 if p_is_2 else 16.0 * b * _ULP)
+    places, state = (basis, apart, far, zero), (sgn, s)
     last, factorisations, stale, log_unit = np.inf, 0, True, 0.0
     for iteration in range(_ITERATIONS):
         _basis_tau(p_is_2, L_hi, L_lo, sgn, s, s_lo, t_hi, t_lo)
         _tau(A, basis, t_hi, t_lo, l_hi, l_lo, tau_hi, tau_lo)
-        log_unit = _log_unit(p_is_2, L_hi, basis, zero, marked, tau_hi)
+        log_unit = _log_unit(p_is_2, b, L_hi, places, state, marked, tau_hi)
         _evaluate(
-            p_is_2, b, (L_hi, L_lo, sigma), log_unit, (basis, apart, far, zero), (sgn, s), s_lo,
-            (tau_hi, tau_lo), values, D, root,
+            p_is_2, power, L, log_unit, places, state, s_lo, (tau_hi, tau_lo), values, D, root
         )  # fmt: skip
         for j in range(N):
             values[j] = values[j] if tau_hi[j] >= 0.0 else -values[j]
@@ -299,19 +351,21 @@ def polish(A, y, squares, p_is_2, b, L_hi, L_lo, L_level, chosen, columns, sgn, 
         size = _take_step(p_is_2, b, z, scale, weight, t_hi, sgn, s, s_lo)
         if not size < 1e300:
             return ROUGH, iteration, factorisations, log_unit, _no_bounds()
-        if size < 2.0 * _ULP or (size < floor and size > 0.25 * last):
+        # a factor of another point carries rounding from row to row: its first step counts less
+        level_out = size < _FLOOR and size > 0.25 * last
+        if size < 2.0 * _ULP or (level_out and (away == 0.0 or iteration > 1)):
             _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root)
             for j in range(N):
                 rest[j] = 0.0 if marked[j] else values[j]
             own = FINE * (abs(L_hi) if p_is_2 else 1.0)
             noise = dual_noise(basis, t_hi, t_lo, own, l_hi, l_lo)
             bounds = error_bound(
-                A, squares, p_is_2, b, basis, apart, Units(zero, far, math.exp(log_unit), weight),
+                A, squares, basis, apart, Units(zero, far, math.exp(log_unit), weight),
                 kept.S, scale, Found(values, rest, D, tau_hi, noise, own), rhs, root.unresolved,
             )  # fmt: skip
             bounds = _widened(bounds, 1.0 + _MARGIN * away)
             return POLISHED, iteration + 1, factorisations, log_unit, bounds
-        stale = size > 0.1 * last
+        stale = size > 0.1 * last and not level_out
         if stale and _ASTRAY > size > 0.5 * last:  # it has not served
             kept.columns[0] = -1
         last = size

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from fastdln._jit import jit
-from fastdln.kernels.magnitude import magnitude_2, magnitude_near, magnitude_p
+from fastdln.kernels.extended import two_sum
+from fastdln.kernels.magnitude import magnitude_2, magnitude_p, power_of
 
 __all__ = ["fill_points", "finish_points", "largest_move"]
 
@@ -42,29 +43,31 @@ def largest_move(p_is_2, b, tau, dtau):
 
 
 @jit
-def finish_points(p_is_2, b, L, L_low, tau, tau_low, psi, D, slack, log_abs):
+def finish_points(p, L, L_low, tau, tau_low, psi, D, slack, log_abs):
     """psi, D, slack and log |psi|, each to its own relative accuracy, from a double-double tau."""
-    eps = math.exp(-L) * (1.0 - L_low)
-    top, top_low = (L, L_low) if p_is_2 else (1.0, 0.0)
+    b, b_low = power_of(p)
+    top, top_low = (L, L_low) if p == 2.0 else (1.0, 0.0)
     for j in range(tau.size):
         a, a_low = abs(tau[j]), tau_low[j] if tau[j] >= 0.0 else -tau_low[j]
         s = top - a
         s_low = ((top - s) - a) + (top_low - a_low)
         slack[j] = s + s_low
-        if p_is_2:
+        if p == 2.0:
             value, D[j], log_abs[j] = magnitude_2(a, a_low, L, L_low, s, s_low, 0.0)
         else:
-            value, D[j], log_abs[j] = magnitude_p(b, a, a_low, s, s_low, eps, L)
-            log_abs[j] -= L_low
+            value, D[j], log_abs[j] = magnitude_p(b, b_low, a, a_low, s, s_low, L, L_low, 0.0)
         psi[j] = value if tau[j] >= 0.0 else -value
     return 0
 
 
 @jit
-def finish_near(b, sigma, index, sign, s, psi, D, slack, log_abs):
+def finish_near(p, L, L_low, index, sign, s, s_low, psi, D, slack, log_abs):
     """The same for coordinates `index` whose slacks s are unknowns of their own (p > 2)."""
+    b, b_low = power_of(p)
     for k in range(index.size):
         j = index[k]
         slack[j] = s[k]
-        value, D[j], log_abs[j] = magnitude_near(b, sigma, s[k], 0.0)
+        a, a_low = two_sum(1.0, -s[k])
+        a, a_low = two_sum(a, a_low - s_low[k])
+        value, D[j], log_abs[j] = magnitude_p(b, b_low, a, a_low, s[k], s_low[k], L, L_low, 0.0)
         psi[j] = sign[k] * value

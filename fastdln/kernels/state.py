@@ -82,7 +82,8 @@ def fill_halves(p_is_2, b, level, point):
     Where they would underflow (p = 2, L > 700) they are drawn together towards 1, which
     keeps their order: all that the choice of a basis needs there.
     """
-    squeeze = min(1.0, 600.0 / level) if p_is_2 and level > 700.0 else 1.0
+    L = level if p_is_2 else -b * math.log(level)
+    squeeze = 600.0 / L if L > 700.0 else 1.0
     for j in range(point.tau.size):
         if p_is_2:
             point.minus[j] = math.exp(squeeze * (point.tau[j] - level))
@@ -90,8 +91,8 @@ def fill_halves(p_is_2, b, level, point):
             point.D[j] = point.minus[j] + point.plus[j]
         else:
             sm, sp = point.slack_minus[j], point.slack_plus[j]
-            point.minus[j] = (level / sm) ** b
-            point.plus[j] = (level / sp) ** b
+            point.minus[j] = (level / sm) ** (squeeze * b)
+            point.plus[j] = (level / sp) ** (squeeze * b)
             point.D[j] = b * (point.minus[j] / sm + point.plus[j] / sp)
 
 

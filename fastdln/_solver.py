@@ -43,7 +43,7 @@ _DEEP = -660.0  # log eps to which a primal-dual method goes at p = 2: its logs 
 _STEEP = -23.0  # log eps from which that method serves between two targets of a curve
 _BEND = 3.0  # of log psi between two targets and the next, up to which that needs no path
 _FEW = 2  # alphas up to which each has factors of its own
-_LINEAR = 80.0  # log of eps / |psi| from which psi is linear to double-double precision
+_LINEAR = 28.0  # log of eps / |psi| from which psi is linear, but for exp(-56) of it
 
 
 class PathState(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from fractions import Fraction
 
 import mpmath
 import numpy as np
 import pytest
-from naive_limit import exact_eps, one_row_limit
+from naive_limit import exact_eps, one_row_limit, solve_rational
 from naive_limit import flow_limit as naive_flow_limit
 
 import fastdln as fd
@@ -121,6 +122,35 @@ def test_near_two_what_is_not_reached_is_said():
     assert limit.status is Status.NEAR_TWO
     assert limit.error_bound == math.inf
     assert np.isnan(limit.psi).all()
+
+
+rational = np.vectorize(Fraction, otypes=[object])
+
+
+@pytest.mark.parametrize("p", [2.0, 2.7, 3.0])
+@pytest.mark.parametrize("log_alpha", [-3.0, -40.0])
+def test_columns_that_are_nearly_dependent_and_all_needed(p, log_alpha):
+    """A square A of condition 3e12 to 3e13, where psi is the one solution, whatever alpha."""
+    for seed in range(7):
+        generator = np.random.default_rng(seed)
+        A, y = generator.standard_normal((3, 3)), generator.standard_normal(3)
+        A[:, 2] = A[:, 0] * (1.0 + 1e-12 * generator.standard_normal(3))
+        limit = fd.flow_limit(fd.Problem(A, y), p, log_alpha=log_alpha)
+        assert limit.status is Status.CONVERGED
+        exact = np.array(solve_rational(rational(A), rational(y)), dtype=float)
+        assert np.max(np.abs(limit.psi - exact) / np.abs(exact)) <= limit.error_bound < 1e-13
+
+
+@pytest.mark.parametrize("p", [2.0, 2.7, 3.0, 10.0])
+@pytest.mark.parametrize("size", [1e-20, 1e-140, 1e-250])
+def test_a_tiny_psi_has_a_bound_too(p, size):
+    """Where alpha is huge beside psi the flow is linear: psi is the least-norm solution."""
+    A, y = np.array([[1.0, -2.0, 4.0], [0.0, 1.0, 2.0]]), size * np.array([3.0, -5.0])
+    limit = fd.flow_limit(fd.Problem(A, y), p, alpha=1.0)
+    exact = rational(A).T @ solve_rational(rational(A) @ rational(A).T, rational(y))
+    exact = exact.astype(float)
+    assert limit.status is Status.CONVERGED
+    assert np.max(np.abs(limit.psi - exact) / np.abs(exact)) <= limit.error_bound < 1e-13
 
 
 def test_depth_tends_to_two_continuously():

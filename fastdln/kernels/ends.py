@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fastdln._jit import jit
+from fastdln._jit import jit, jit_inner
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.linear import cholesky, cholesky_solve, rmatvec, weighted_gram
 from fastdln.kernels.path import newton_factor, solve
@@ -25,23 +25,32 @@ def start_state(A, y, squares, p_is_2, columns, sgn, s):
 
     There psi is close to the least-norm solution A^T (A A^T)^-1 y = eps h'(0) tau.
     """
-    m, N = A.shape
-    gram, z, psi = np.empty((m, m)), y.copy(), np.empty(N)
-    weighted_gram(A, np.ones(N), gram)
-    if not cholesky(gram):
+    if not select_basis(A, np.ones(squares.size), squares, columns):
         return SINGULAR, 0.0
-    cholesky_solve(gram, z)
-    rmatvec(A, z, psi)
-    largest = 0.0
-    for j in range(N):
-        largest = max(largest, abs(psi[j]))
-    log_eps = math.log(4.0 * largest)
-    if not select_basis(A, np.ones(N), squares, columns):
+    log_eps = math.log(4.0 * _least_norm(A, y, columns))
+    if not log_eps < np.inf:
         return SINGULAR, 0.0
-    for i in range(m):
+    for i in range(s.size):
         sgn[i] = 1.0
         s[i] = -log_eps if p_is_2 else 1.0
     return START_OK, log_eps
+
+
+@jit_inner
+def _least_norm(A, y, columns):
+    """The largest coordinate of the least-norm solution, or a bound if A A^T is near singular."""
+    m, N = A.shape
+    gram, z, psi, largest, square = np.empty((m, m)), y.copy(), np.empty(N), 0.0, 0.0
+    weighted_gram(A, np.ones(N), gram)
+    if cholesky(gram):
+        cholesky_solve(gram, z)
+        rmatvec(A, z, psi)
+        for j in range(N):
+            largest = max(largest, abs(psi[j]))
+        return largest
+    for x in make_basis(A, y, columns).x_hi:  # a solution too
+        square += x * x
+    return math.sqrt(square)
 
 
 @jit

@@ -13,6 +13,7 @@ from fastdln.kernels.linear import dot_four, dot_rows
 __all__ = ["select_basis"]
 
 _DEPENDENT = 1e-20  # squared sine of the angle below which a column counts as dependent
+_NOISE = 1e-27  # and below which it is: twice orthogonalised, rounding leaves no more than m 1e-32
 _WINDOW = 12  # candidates compared before one enters the basis
 
 
@@ -73,7 +74,16 @@ def select_basis(A, weight, squares, columns):
 
     They enter by ``weight_j`` times the squared distance of a_j from the span of those
     already in, compared within a window of the next candidates by ``weight_j ||a_j||^2``.
+    A column nearly in the span enters where there are no others.
     """
+    if _select(A, weight, squares, columns, _DEPENDENT):
+        return True
+    return _select(A, weight, squares, columns, _NOISE)
+
+
+@jit_inner
+def _select(A, weight, squares, columns, dependent):
+    """`select_basis` by columns whose squared sine to the span is above `dependent`."""
     m, N = A.shape
     key, heap = np.empty(N), np.empty(N, np.int64)
     for j in range(N):
@@ -97,7 +107,7 @@ def select_basis(A, weight, squares, columns):
             for i in range(m):
                 pool[filled, i] = A[i, j]
             r = _reduce(pool, filled, Q, 0, count, acc, t)
-            if r > _DEPENDENT * squares[j]:
+            if r > dependent * squares[j]:
                 index[filled] = j
                 distance[filled] = r
                 filled += 1
@@ -118,7 +128,7 @@ def select_basis(A, weight, squares, columns):
         kept = 0
         for k in range(filled):
             r = _reduce(pool, k, Q, count - 1, count, acc, t)
-            if r > _DEPENDENT * squares[index[k]]:
+            if r > dependent * squares[index[k]]:
                 for i in range(m):
                     pool[kept, i] = pool[k, i]
                 index[kept] = index[k]

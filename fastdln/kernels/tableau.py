@@ -37,6 +37,9 @@ __all__ = [
     "zero_rows",
 ]
 
+_REFINEMENTS = 16  # at most; four serve for a condition of 1e8
+_EXACT = 2.0**-102  # relative size of a refinement that is the last
+_WRONG = 2.0**-45  # and of a last one where refining does not converge
 _ZERO = 2.0**-80  # relative size below which a double-double solution is taken for zero
 
 
@@ -64,20 +67,32 @@ class Apart(NamedTuple):
 
 @jit
 def solve_dd(matrix, inverse, b_hi, b_lo, x_hi, x_lo):
-    """``matrix @ (x_hi + x_lo) = b_hi + b_lo`` by refinement with double-double residuals."""
+    """``matrix @ (x_hi + x_lo) = b_hi + b_lo`` by refinement with double-double residuals.
+
+    NaN where the inverse is too inexact for that.
+    """
     m = b_hi.size
     r_hi, r_lo = b_hi.copy(), b_lo.copy()
     step, p_hi, p_lo = np.empty(m), np.empty(m), np.empty(m)
     for i in range(m):
         x_hi[i] = 0.0
         x_lo[i] = 0.0
-    for _ in range(4):
+    last = np.inf
+    for k in range(_REFINEMENTS):
         matvec(inverse, r_hi, step)
+        largest, move = 0.0, 0.0
         for i in range(m):
             x_hi[i], x_lo[i] = dd_add_double(x_hi[i], x_lo[i], step[i])
+            largest, move = max(largest, abs(x_hi[i])), max(move, abs(step[i]))
+        if k >= 3 and (move <= _EXACT * largest or not move < 0.5 * last):
+            break
+        last = move
         matvec_dd(matrix, x_hi, x_lo, p_hi, p_lo)
         for i in range(m):
             r_hi[i], r_lo[i] = dd_add(b_hi[i], b_lo[i], -p_hi[i], -p_lo[i])
+    if not move <= _WRONG * largest:
+        for i in range(m):
+            x_hi[i] = np.nan
 
 
 @jit_inner

@@ -12,10 +12,10 @@ from fastdln._solver import (
     _WORTH_A_PURSUIT,
     Curve,
     PathState,
-    _deepest,
-    _exponent,
     _factorisations_in_half_a_second,
-    _reaches_its_law,
+    deepest,
+    exponent,
+    reaches_its_law,
     settle_zeros,
 )
 from fastdln.kernels.many import Answers, solve_many, surely_plain
@@ -34,7 +34,7 @@ def how_many(m: int, N: int, p: float, L: Array, limit: int) -> int:
     """How many m x N problems one call may solve; 0 where they go another way."""
     if m * N >= _WORTH_A_PURSUIT or limit > _factorisations_in_half_a_second(m, N):
         return 0
-    if (p == 2.0 and -L[-1] < DEEPEST) or not all(_reaches_its_law(p, one) for one in L.tolist()):
+    if (p == 2.0 and -L[-1] < DEEPEST) or not all(reaches_its_law(p, one) for one in L.tolist()):
         return 0
     seconds = L.size * (1e-4 + 5e-7 * m * N)  # roughly
     return min(_TOGETHER, int(_SECONDS / seconds))
@@ -55,7 +55,7 @@ def curves_of(
         return [None] * len(problems)
     out = _room(Y.shape[0], L_high.size, *A.shape[1:])
     solve_many(
-        A, Y, p, _exponent(p), L_high, L_low, _LINEAR, _deepest(p), limit, out
+        A, Y, p, exponent(p), L_high, L_low, _LINEAR, deepest(p), limit, out
     )  # fmt: skip
     with np.errstate(under="ignore"):
         out.dual[:] *= np.exp(L_high - out.L)[:, :, np.newaxis]

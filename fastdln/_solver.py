@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from fastdln._primal_dual import Start, from_least_norm, from_minimizer, go_on
 from fastdln._zeros import proved_zeros
 from fastdln.kernels.bound import Bounds
 from fastdln.kernels.ends import START_OK, residual_norm, slopes, start_state
-from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.kept import Kept, room
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
 from fastdln.kernels.polish import OUTDATED, POLISHED, ROUGH, Root, polish
@@ -23,18 +22,18 @@ __all__ = [
     "NEAR_TWO",
     "Curve",
     "PathState",
-    "deviations",
+    "copy_state",
+    "deepest",
+    "exponent",
     "follow_to",
     "fresh_state",
-    "locate_face",
+    "reaches_its_law",
     "settle_zeros",
     "solve_curve",
 ]
 
 Array = NDArray[np.float64]
 
-_SHALLOW = -24.0  # log eps to which a proof is sought along the path of p = 2
-_PROVING_DEPTH = 4.0
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SIGMA_DEEPEST = 300.0  # log(1/sigma) at which the path ends
 _SMALL = 6.0  # log(1/eps) from which the minimiser may be near
@@ -43,6 +42,10 @@ _DEEP = -660.0  # log eps to which a primal-dual method goes at p = 2: its logs 
 _STEEP = -23.0  # log eps from which that method serves between two targets of a curve
 _BEND = 3.0  # of log psi between two targets and the next, up to which that needs no path
 _FEW = 2  # alphas up to which each has factors of its own
+_FIRST_STAGE = 310.0  # of L, below the end of the path
+_SHORTEST_STAGE = 1.0
+_LONGEST_STAGE = 8.0  # over the one before
+_LINEAR_TO = 1e-12  # what a stage misses where nothing bends, over its length
 _LINEAR = 28.0  # log of eps / |psi| from which psi is linear, but for exp(-56) of it
 
 
@@ -56,10 +59,11 @@ class PathState(NamedTuple):
 
 
 class End(NamedTuple):
-    """p = 2: the root at DEEPEST, from where the slacks are linear in log(1/eps)."""
+    """p = 2: a root where eps underflows, and how the slacks go on in L = log(1/eps)."""
 
     state: PathState
     slopes: Array  # ds / dL
+    reach: float  # of L, to which the slacks are linear enough to predict; inf where they are
 
 
 class Curve(NamedTuple):
@@ -85,17 +89,17 @@ class Curve(NamedTuple):
         return self.bounds[:, 0]
 
 
-def _deepest(p: float) -> float:
+def deepest(p: float) -> float:
     """log eps at which the path ends: below, eps or (p > 2) the slack would underflow."""
-    return DEEPEST if p == 2.0 else max(DEEPEST, -_SIGMA_DEEPEST * _exponent(p))
+    return DEEPEST if p == 2.0 else max(DEEPEST, -_SIGMA_DEEPEST * exponent(p))
 
 
-def _reaches_its_law(p: float, L: float = math.inf) -> bool:
+def reaches_its_law(p: float, L: float = math.inf) -> bool:
     """Whether psi at the end of the path tells psi at L: sigma there is below rounding."""
-    return p == 2.0 or -_deepest(p) >= L or _deepest(p) <= -40.0 * _exponent(p)
+    return p == 2.0 or -deepest(p) >= L or deepest(p) <= -40.0 * exponent(p)
 
 
-def _exponent(p: float) -> float:
+def exponent(p: float) -> float:
     """b = p / (p - 2); any number for p = 2, where it plays no part."""
     return p / (p - 2.0) if p > 2.0 else 1.0
 
@@ -176,7 +180,7 @@ def _warm_state(
 ) -> tuple[int, PathState] | None:
     """(factorisations, state at L or before) by a primal-dual method; None where that fails."""
     m, N = constraints.A.shape
-    if m * N < _WORTH_A_PURSUIT or L < _SMALL or not _reaches_its_law(p, L):
+    if m * N < _WORTH_A_PURSUIT or L < _SMALL or not reaches_its_law(p, L):
         return None
     least = float(np.linalg.norm(constraints.y)) / math.sqrt(N * np.sum(constraints.squares))
     if -math.log(least) - _LINEAR > L:  # no solution has a smaller largest coordinate
@@ -184,7 +188,7 @@ def _warm_state(
     if p == 2.0:
         start = from_least_norm(constraints, max(-L, _DEEP), limit)
     else:
-        start = from_minimizer(constraints, max(-L, _deepest(p)), _exponent(p), limit)
+        start = from_minimizer(constraints, max(-L, deepest(p)), exponent(p), limit)
     return (start.factorisations, PathState(*start[1:])) if start is not None else None
 
 
@@ -198,11 +202,11 @@ def _solve_target(
     `kept`: a factor that targets hand on; None for one of their own to each.
     """
     L = float(curve.L[k])
-    if not _reaches_its_law(p, L):
+    if not reaches_its_law(p, L):
         return _solve_near_two(constraints, p, curve, k, L_low, limit, state)
-    goal = max(-L, _deepest(p))
+    goal = max(-L, deepest(p))
     if warm and state.log_eps == goal == -L:
-        here = _copy(state)
+        here = copy_state(state)
         polished, bounds = _polish(constraints, p, here, L, L_low, L, _row(curve, k), True)
         curve.work[k] += polished[2], polished[1]
         if polished[0] == POLISHED:
@@ -217,10 +221,11 @@ def _solve_target(
             _fill(constraints, curve, k, REACHED, polished, bound)
             return guess
     if p == 2.0 and -L < DEEPEST:
+        kept = room(state.s.size) if kept is None else kept
         code, state, here = _beyond(constraints, curve, k, limit, state, warm, kept)
     else:
         code, state = _follow_on(constraints, p, curve, k, goal, limit, state, warm, kept)
-        here = _copy(state)
+        here = copy_state(state)
     polished, bounds = _polish(constraints, p, here, L, L_low, -goal, _row(curve, k), kept=kept)
     _fill(constraints, curve, k, code, polished, bounds)
     curve.work[k] += polished[2], polished[1]
@@ -279,7 +284,7 @@ def _fill(
     curve.codes[k] = code, polished[0]
 
 
-def _copy(state: PathState) -> PathState:
+def copy_state(state: PathState) -> PathState:
     return PathState(state.columns.copy(), state.sgn.copy(), state.s.copy(), state.log_eps)
 
 
@@ -296,7 +301,7 @@ def follow_to(
     code, done, piece = LIMIT, 0, _factorisations_in_half_a_second(*constraints.A.shape)
     while code == LIMIT and done < limit:  # in pieces, so that Ctrl-C is heard in between
         code, count, log_eps = follow(
-            constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
+            constraints.A, constraints.y, constraints.squares, p == 2.0, exponent(p),
             log_eps, goal, min(piece, limit - done), state.columns, state.sgn, state.s,
             room(state.s.size) if kept is None or done > 0 else kept,
         )  # fmt: skip
@@ -331,27 +336,80 @@ def _polish(
 
 def _beyond(
     constraints: Constraints, curve: Curve, k: int, limit: int, state: PathState, warm: bool,
-    kept: Kept | None,
+    kept: Kept,
 ) -> tuple[int, PathState, PathState]:  # fmt: skip
     """p = 2, an L so large that eps underflows: (code, state at DEEPEST, state at L).
 
-    lambda is linear in L up to what vanishes with eps: the state at DEEPEST and its slope, found
-    once for a curve, tell all of them.
+    lambda becomes linear in L: a state and its slope, found once for a curve, then tell all that
+    follow. Until then the path goes on in stages.
     """
     L, code = float(curve.L[k]), REACHED
-    if curve.end:
-        end, slope = curve.end[0]
-    else:
+    if not curve.end:
         state = state if state.log_eps >= DEEPEST else curve.state[0]
         code, state = _follow_on(constraints, 2.0, curve, k, DEEPEST, limit, state, warm, kept)
-        end, level, slope = _copy(state), -state.log_eps, np.empty_like(state.s)
-        polished, _ = _polish(constraints, 2.0, end, level, 0.0, level, _row(curve, k), kept=kept)
-        slopes(constraints.A, constraints.y, level, end.columns, end.sgn, end.s, slope)
-        curve.work[k] += polished[2] + 1, polished[1]
-        curve.state[:], curve.end[:] = [end], [End(end, slope)] if code == REACHED else []
-    here = _copy(end)
-    here.s[:] += (L + end.log_eps) * slope
-    return code, end, here._replace(log_eps=-L)
+        curve.state[:] = [state]
+        if code != REACHED or not _stage(constraints, curve, k, state, kept):
+            return code, state, copy_state(state)._replace(log_eps=-L)
+        end = copy_state(state)
+        curve.end[:] = [_opened(constraints, curve, k, end, _FIRST_STAGE, kept)]
+    return code, curve.state[0], _go_on_in_stages(constraints, curve, k, limit, kept)
+
+
+def _stage(constraints: Constraints, curve: Curve, k: int, state: PathState, kept: Kept) -> bool:
+    """Polish the state on the way; whether that went well."""
+    L = -state.log_eps
+    polished, _ = _polish(constraints, 2.0, state, L, 0.0, L, _row(curve, k), kept=kept)
+    curve.work[k] += polished[2], polished[1]
+    return polished[0] == POLISHED
+
+
+def _opened(
+    constraints: Constraints, curve: Curve, k: int, state: PathState, reach: float, kept: Kept
+) -> End:
+    """A polished state and its slope, by a factor of its own."""
+    kept.columns[0] = -1
+    _stage(constraints, curve, k, state, kept)
+    slope = np.empty_like(state.s)
+    slopes(constraints.A, constraints.y, kept, state.columns, state.sgn, slope)
+    return End(state, slope, reach)
+
+
+def _leapt(end: End, L: float) -> PathState:
+    here = copy_state(end.state)
+    here.s[:] += (L + end.state.log_eps) * end.slopes
+    return here._replace(log_eps=-L)
+
+
+def _go_on_in_stages(
+    constraints: Constraints, curve: Curve, k: int, limit: int, kept: Kept
+) -> PathState:
+    """The state at L; brings `curve.end` as far as it has to go, or to where all is linear.
+
+    What a prediction over h misses goes with h^2, until what bends has died away.
+    """
+    L, slack = float(curve.L[k]), curve.slack[k]
+    while True:
+        end = curve.end[0]
+        start = -end.state.log_eps
+        at = min(L, start + end.reach)
+        here = _leapt(end, at)
+        if end.reach == math.inf or curve.work[k, 0] > limit:
+            return _leapt(end, L)
+        predicted, columns = here.s.copy(), end.state.columns
+        if _stage(constraints, curve, k, here, kept):
+            if at == L:
+                return here
+            miss = float(np.max(np.abs(slack[columns] - predicted)))
+            if miss < _LINEAR_TO * (at - start):
+                curve.end[:] = [end._replace(reach=math.inf)]
+                continue
+            reach = (at - start) * min(_LONGEST_STAGE, math.sqrt(_BEND / miss))
+            curve.end[:] = [_opened(constraints, curve, k, here, reach, kept)]
+        elif end.reach < _SHORTEST_STAGE:
+            return _leapt(end, L)
+        else:
+            curve.end[:] = [end._replace(reach=0.25 * (at - start))]
+            kept.columns[0] = -1
 
 
 def _solve_near_two(
@@ -364,11 +422,11 @@ def _solve_near_two(
     not underflow. Returns the state at the end of the path.
     """
     m, N = constraints.A.shape
-    L, b = float(curve.L[k]), _exponent(p)
+    L, b = float(curve.L[k]), exponent(p)
     last = min(L, _SIGMA_DEEPEST * b)
     fresh = fresh_state(constraints, p) if state.log_eps < DEEPEST + 40.0 else state
     assert fresh is not None
-    state, known = _copy(fresh), list[tuple[float, Array, Array]]()
+    state, known = copy_state(fresh), list[tuple[float, Array, Array]]()
     spare = [np.empty(N) for _ in range(3)]
     root = Root(spare[0], spare[1], spare[2], np.empty(m), np.empty(N, bool))
     here, at, step, code = state, -DEEPEST, 20.0, REACHED
@@ -377,7 +435,7 @@ def _solve_near_two(
             at = -DEEPEST - 20.0 * (2 - len(known))
             code, count, state = follow_to(constraints, p, state, -at, limit)
             curve.work[k, 0] += count
-            guess: PathState | None = _copy(state)
+            guess: PathState | None = copy_state(state)
         else:
             at = min(-here.log_eps + step, last)
             guess = _predicted(here, known, at, b)
@@ -422,60 +480,3 @@ def _predicted(
         return None
     sgn = np.copysign(1.0, psi[columns])  # of a zero, too: psi may underflow
     return PathState(columns.copy(), sgn, curved, -L)
-
-
-def locate_face(constraints: Constraints, p: float, state: PathState, limit: int) -> Face:
-    """Follow the path on from a copy of `state` until the optimal face is proved.
-
-    The face's code is NOT_YET if the path ended first. At p = 2 (or near) a dual that proves a
-    degenerate face is reached only like 1 / log(1/eps); at p = 4 it is like eps^(1/2), and
-    the face itself does not depend on the depth.
-    """
-    shallow = p == 2.0 or not _reaches_its_law(p)
-    face = _search(constraints, p, _copy(state), _SHALLOW if shallow else _deepest(p), limit)
-    if face.code == FOUND or not shallow:
-        return face
-    start = fresh_state(constraints, _PROVING_DEPTH)
-    if start is not None:
-        other = _search(constraints, _PROVING_DEPTH, start, _deepest(_PROVING_DEPTH), limit)
-        if other.code == FOUND:
-            return at_depth(p == 2.0, _exponent(p), other)
-    return face
-
-
-def _search(
-    constraints: Constraints, p: float, state: PathState, deepest: float, limit: int
-) -> Face:
-    goal = min(state.log_eps, -12.0)
-    while True:
-        code, _, state = follow_to(constraints, p, state, goal, limit)
-        face: Face = certify(
-            constraints.A, constraints.y, constraints.squares, p == 2.0, _exponent(p),
-            state.log_eps, state.columns, state.sgn, state.s,
-        )  # fmt: skip
-        if face.code == FOUND or code != REACHED or goal <= deepest:
-            return face
-        goal = max(2.0 * goal, _deepest(p))
-
-
-def deviations(constraints: Constraints, p: float, face: Face, curve: Curve) -> tuple[Array, Array]:
-    """psi - W_p as (T, N) numbers in units of exp(the second result), (T,)."""
-    out = np.empty_like(curve.psi)
-    unit = np.empty(curve.L.size)
-    for k in range(unit.size):
-        scaled, log_unit = _in_unit_of_the_rest(curve, k, face.W != 0.0)
-        unit[k] = deviation(
-            constraints.A, p == 2.0, _exponent(p), curve.L[k], face, scaled, log_unit, out[k]
-        )
-    return out, unit
-
-
-def _in_unit_of_the_rest(curve: Curve, k: int, on_face: Any) -> tuple[Array, float]:
-    """psi of target k over exp(the second result), so that nothing off the face underflows."""
-    rest = curve.log_abs[k][~on_face]
-    if curve.log_unit[k] == 0.0 or not np.any(rest > -np.inf):
-        return curve.psi[k], 0.0
-    log_unit = float(np.max(rest))
-    logs = np.where(on_face, -np.inf, curve.log_abs[k] - log_unit)
-    with np.errstate(under="ignore"):
-        return np.copysign(np.exp(logs), curve.psi[k]), log_unit

@@ -15,8 +15,9 @@ from fastdln._cached import cached_property
 from fastdln._check import check_count, check_depth
 from fastdln._many import curves_of, how_many
 from fastdln._operator import Blocks
+from fastdln._proving import deviations, locate_face
 from fastdln._sensitivity import InputError, check_input_error, sensitivity
-from fastdln._solver import NEAR_TWO, Curve, deviations, locate_face, solve_curve
+from fastdln._solver import NEAR_TWO, Curve, solve_curve
 from fastdln._targets import Targets, check_targets
 from fastdln._threads import in_order, thread_count
 from fastdln.kernels.path import FAILED, LIMIT

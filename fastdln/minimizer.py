@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 
 from fastdln._check import check_depth
+from fastdln._proving import locate_face
 from fastdln._pursuit import Vertex, pursue
-from fastdln._solver import fresh_state, locate_face
+from fastdln._solver import fresh_state
 from fastdln._working_set import violators
 from fastdln.kernels.exact import exact_rank
 from fastdln.kernels.face import FOUND, Face

@@ -164,3 +164,58 @@ def l1_vertices(A, y):
         if norm == best:
             vertices.add(tuple(x))
     return best, vertices
+
+
+def limit_near(A, y, log_eps, dual, digits=60):
+    """p = 2: psi by Newton's method from a nearby dual, all A D A^T in one unit."""
+    with mpmath.workdps(digits):
+        m, N = len(A), len(A[0])
+        matrix = mpmath.matrix([[mpmath.mpf(float(v)) for v in row] for row in A])
+        rhs, dual = mpmath.matrix([float(v) for v in y]), mpmath.matrix([float(v) for v in dual])
+        twice = 2 * mpmath.exp(mpmath.mpf(log_eps))
+        for _ in range(6):
+            tau = matrix.T * dual
+            D = [twice * mpmath.cosh(t) for t in tau]
+            psi = mpmath.matrix([twice * mpmath.sinh(t) for t in tau])
+            scaled = mpmath.matrix(m, N)
+            for i in range(m):
+                for j in range(N):
+                    scaled[i, j] = matrix[i, j] * D[j]
+            dual += mpmath.lu_solve(scaled * matrix.T, rhs - matrix * psi)
+        return [twice * mpmath.sinh(t) for t in matrix.T * dual]
+
+
+def log_planted_limit(A, x, log_eps, dual, digits=60):
+    """p = 2: log abs(psi) where psi = x but for what is below exp(-1000), from a nearby dual.
+
+    A_S^T lambda is then known on the support S; the rest of lambda, in ker A_S^T, is where
+    sum cosh(tau_j) off S is least.
+    """
+    with mpmath.workdps(digits):
+        on = [j for j, v in enumerate(x) if v != 0.0]
+        off = [j for j, v in enumerate(x) if v == 0.0]
+        columns = [[mpmath.mpf(float(row[j])) for row in A] for j in range(len(x))]
+        support = mpmath.matrix([columns[j] for j in on])
+        L, dual = -mpmath.mpf(log_eps), mpmath.matrix([float(v) for v in dual])
+        size = [mpmath.log(abs(mpmath.mpf(float(x[j])))) for j in on]
+        wanted = mpmath.matrix([mpmath.sign(x[j]) * (L + v) for j, v in zip(on, size, strict=True)])
+        gram = support * support.T
+        dual += support.T * mpmath.lu_solve(gram, wanted - support * dual)
+        project = mpmath.eye(len(A)) - support.T * mpmath.inverse(gram) * support
+        free = mpmath.qr(project[:, : len(A) - len(on)])[0][:, : len(A) - len(on)]
+        rest = mpmath.matrix([columns[j] for j in off])
+        slopes = rest * free
+        for _ in range(8):
+            tau = rest * dual
+            top = max(abs(t) for t in tau)
+            scaled, pull = slopes.copy(), mpmath.matrix(len(off), 1)
+            for i, t in enumerate(tau):
+                pull[i] = mpmath.sinh(t) * mpmath.exp(-top)
+                weight = mpmath.cosh(t) * mpmath.exp(-top)
+                for k in range(slopes.cols):
+                    scaled[i, k] *= weight
+            dual -= free * mpmath.lu_solve(slopes.T * scaled, slopes.T * pull)
+        logs = dict(zip(on, size, strict=True))
+        for j, t in zip(off, rest * dual, strict=True):
+            logs[j] = mpmath.log(2 * mpmath.sinh(abs(t))) - L
+        return [logs[j] for j in range(len(x))]

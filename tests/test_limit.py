@@ -12,7 +12,8 @@ from naive_limit import flow_limit as naive_flow_limit
 
 import fastdln as fd
 from fastdln import Status
-from fastdln._solver import deviations, locate_face, solve_curve
+from fastdln._proving import deviations, locate_face
+from fastdln._solver import solve_curve
 
 CASES = [
     "line", "plane", "random", "kink_0.3", "kink_0.1", "kink_0.01",

@@ -6,7 +6,8 @@ With rho the size of the rounding errors in the residual's rows and S the Newton
     |d psi_j| <= D_j |d tau_j| + |psi_j| (evaluation of h_p),
 
 all absolute values elementwise; noise is the rounding of A_N^T lambda in double-double. Terms
-of second order are below the square of the bound.
+of second order are below the square of the bound. Where that bound is large the product from the
+rounding of psi to lambda is formed before its absolute value is taken.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import numpy as np
 from fastdln._jit import jit_inner
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add
-from fastdln.kernels.linear import invert_factored
+from fastdln.kernels.linear import invert_factored, multiply, rmatvec
 
 __all__ = ["EVALUATION", "FINE", "Bounds", "Found", "Units", "dual_noise", "error_bound"]
 
 EVALUATION = 3.0 * 2.0**-52  # of psi from tau: see `magnitude`
 FINE = 2.0**-102  # of a few operations in double-double
+_LOOSE = 1e-7  # relative bound above which a sharper one is worth its work
+_ROUNDED = 1e-4  # of that bound: what the sharper one may owe to its own rounding
 _UNRESOLVED = 0.01  # relative bound above which a coordinate may be zero
 
 
@@ -110,31 +113,38 @@ def _length_of_product(x, y):
 
 
 @jit_inner
-def _solution_errors(A, basis, apart, units, found):
-    """Rounding, per row of A, of A_B^-1 y and of the columns apart as solved in double-double.
+def _solution_errors(basis, apart, units, found):
+    """Rounding, per row, of A_B^-1 y and of the columns apart as solved in double-double.
 
-    It counts beside rows that vanish but for the rounding of the data. That of a product is as
-    its terms, added up as independent errors (FINE is some thirty times what is usual).
+    It counts beside rows that vanish but for the rounding of the data; exact zeros have none.
+    That of A_B^-1 y is as its terms, added up as independent errors (FINE is some thirty times
+    what is usual).
     """
-    left = np.empty(A.shape[0])
-    for i in range(left.size):
-        total = _length_of_product(basis.matrix[i], basis.x_hi) ** 2
-        for k in range(apart.columns.size):
-            j = apart.columns[k]
-            own = units.unit if units.far[k] else 1.0
-            total += (A[i, j] * found.values[j] * own) ** 2
-        left[i] = FINE * math.sqrt(total)
-    return left
+    m = basis.x_hi.size
+    near, own, other, out = np.zeros(m), np.empty(m), np.empty(m), np.zeros(m)
+    for k in range(apart.columns.size):
+        value = found.values[apart.columns[k]] * (units.unit if units.far[k] else 1.0)
+        for i in range(m):
+            near[i] += abs(apart.g_hi[k, i] * value)
+    for i in range(m):
+        own[i] = FINE * _length_of_product(basis.matrix[i], basis.x_hi)
+        other[i] = FINE * _absolute_dot(basis.matrix[i], near)
+    for i in range(m):
+        if basis.x_hi[i] != 0.0:
+            out[i] = _length_of_product(basis.inverse[i], own)
+        if near[i] != 0.0:
+            out[i] += _absolute_dot(basis.inverse[i], other)
+    return out
 
 
 @jit_inner
 def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
-    """rho, each row in its own unit: rounding of its terms, and what is left of it.
+    """Two parts of rho, each row in its own unit: of psi outside B and E, and all else.
 
     `lengths` of the columns are overwritten by the rounding of psi outside B and E.
     """
     m = A.shape[0]
-    v, rho = np.empty(m), np.empty(m)
+    v, spread, rho = np.empty(m), np.empty(m), np.empty(m)
     for j in basis.columns:
         lengths[j] = 0.0
     for j in apart.columns:
@@ -144,18 +154,38 @@ def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
         lengths[j] = evaluation * abs(found.rest[j]) + noise
     for i in range(m):
         v[i] = _absolute_dot(A[i], lengths)
-    fine = _solution_errors(A, basis, apart, units, found)
+    fine = _solution_errors(basis, apart, units, found)
     for i in range(m):
-        s = _absolute_dot(basis.inverse[i], v)
-        if not units.zero[i]:
-            s = units.unit * s + _length_of_product(basis.inverse[i], fine)
+        spread[i] = _absolute_dot(basis.inverse[i], v) * (1.0 if units.zero[i] else units.unit)
+        s = 0.0 if units.zero[i] else fine[i]
         j = basis.columns[i]
         s += evaluation * abs(found.values[j]) + _own(found, j) * found.D[j]
         for k in range(apart.columns.size):
             own = 1.0 if units.zero[i] or not units.far[k] else units.unit
             s += evaluation * abs(apart.g_hi[k, i] * found.values[apart.columns[k]]) * own
         rho[i] = s + abs(rhs[i])
-    return rho
+    return spread, rho
+
+
+@jit_inner
+def _dual_errors(A, basis, units, inverse, scale, rounding, rho):
+    """|d lambda| without taking absolute values between A and lambda: m passes through A."""
+    m, N = A.shape
+    left, product = np.empty((m, m)), np.empty((m, m))
+    row, out = np.empty(N), np.empty(m)
+    for i in range(m):  # A_B^-T C S^-1 C
+        for k in range(m):
+            inverse[i, k] *= (scale[i] / units.weight[i]) * (scale[k] * units.weight[k])
+    multiply(basis.inverse_t, inverse, left)
+    for i in range(m):
+        out[i] = _absolute_dot(left[i], rho)
+        for k in range(m):
+            left[i, k] *= 1.0 if units.zero[k] else units.unit
+    multiply(left, basis.inverse, product)
+    for i in range(m):
+        rmatvec(A, product[i], row)
+        out[i] += _absolute_dot(row, rounding)
+    return out
 
 
 @jit_inner
@@ -177,44 +207,64 @@ def _count(j, moved, factor, evaluation, found, bounds, unresolved):
 
 
 @jit_inner
+def _count_all(basis, apart, units, found, dtau, moved, unresolved):
+    """The `Bounds`, from the errors of tau in the basis and elsewhere (`moved` is overwritten)."""
+    bounds = Bounds(EVALUATION, EVALUATION, 0.0)
+    for i in range(dtau.size):
+        j = basis.columns[i]
+        error = dtau[i] + _own(found, j)
+        factor = units.unit if units.zero[i] else 1.0
+        bounds = _count(j, error, factor, EVALUATION, found, bounds, unresolved)
+        moved[j] = -1.0
+    for k in range(apart.columns.size):
+        j, t = apart.columns[k], 0.0
+        for i in range(dtau.size):
+            t += abs(apart.g_hi[k, i]) * dtau[i]
+        factor = units.unit if units.far[k] else 1.0
+        bounds = _count(j, t, factor, EVALUATION, found, bounds, unresolved)
+        moved[j] = -1.0
+    for j in range(moved.size):
+        if moved[j] >= 0.0:
+            bounds = _count(j, moved[j], units.unit, EVALUATION, found, bounds, unresolved)
+    return bounds
+
+
+@jit_inner
+def _fill_moved(A, squares, dual, noise, moved):
+    """Errors of tau = A^T lambda."""
+    for j in range(moved.size):
+        moved[j] = noise * math.sqrt(squares[j])
+    for k in range(dual.size):
+        row, t = A[k], dual[k]
+        for j in range(moved.size):
+            moved[j] += abs(row[j]) * t
+
+
+@jit_inner
 def error_bound(A, squares, basis, apart, units, S, scale, found, rhs, unresolved):
     """The `Bounds`; which coordinates may be zero, for all that is known, is left in the last."""
-    m, N = A.shape
-    evaluation = EVALUATION
-    work = np.sqrt(squares)
-    rho = _row_errors(A, work, basis, apart, units, found, evaluation, rhs)
-    inverse, dtau = np.empty((m, m)), np.empty(m)
+    m = A.shape[0]
+    rounding, moved = np.sqrt(squares), np.empty(squares.size)
+    spread, rho = _row_errors(A, rounding, basis, apart, units, found, EVALUATION, rhs)
+    inverse, dtau, both = np.empty((m, m)), np.empty(m), np.empty(m)
     invert_factored(S, inverse)
     for i in range(m):
-        rho[i] *= scale[i] * units.weight[i]
+        both[i] = (spread[i] + rho[i]) * scale[i] * units.weight[i]
     for i in range(m):  # |C S^-1 C| rho
-        dtau[i] = _absolute_dot(inverse[i], rho)
-    bounds = Bounds(evaluation, evaluation, 0.0)
+        dtau[i] = _absolute_dot(inverse[i], both)
     dual = np.zeros(m)
     for i in range(m):
         dtau[i] *= scale[i] / units.weight[i]
         for k in range(m):
             dual[k] += abs(basis.inverse[i, k]) * dtau[i]
-    for j in range(N):
-        work[j] = found.noise * math.sqrt(squares[j])
+    _fill_moved(A, squares, dual, found.noise, moved)
+    bounds = _count_all(basis, apart, units, found, dtau, moved, unresolved)
+    if not bounds.relative > _LOOSE:
+        return bounds
+    sharp = _dual_errors(A, basis, units, inverse, scale, rounding, rho)
     for k in range(m):
-        row, t = A[k], dual[k]
-        for j in range(N):
-            work[j] += abs(row[j]) * t
+        dual[k] = min(dual[k], sharp[k] + _ROUNDED * dual[k])
+    _fill_moved(A, squares, dual, found.noise, moved)
     for i in range(m):
-        j = basis.columns[i]
-        moved = dtau[i] + _own(found, j)
-        factor = units.unit if units.zero[i] else 1.0
-        bounds = _count(j, moved, factor, evaluation, found, bounds, unresolved)
-        work[j] = -1.0
-    for k in range(apart.columns.size):
-        j, t = apart.columns[k], 0.0
-        for i in range(m):
-            t += abs(apart.g_hi[k, i]) * dtau[i]
-        factor = units.unit if units.far[k] else 1.0
-        bounds = _count(j, t, factor, evaluation, found, bounds, unresolved)
-        work[j] = -1.0
-    for j in range(N):
-        if work[j] >= 0.0:
-            bounds = _count(j, work[j], units.unit, evaluation, found, bounds, unresolved)
-    return bounds
+        dtau[i] = min(dtau[i], moved[basis.columns[i]])
+    return _count_all(basis, apart, units, found, dtau, moved, unresolved)

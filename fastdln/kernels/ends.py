@@ -9,10 +9,9 @@ import numpy as np
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.linear import cholesky, cholesky_solve, rmatvec, weighted_gram
-from fastdln.kernels.path import newton_factor, solve
+from fastdln.kernels.path import solve
 from fastdln.kernels.select import select_basis
-from fastdln.kernels.state import locate, new_point
-from fastdln.kernels.tableau import make_basis, no_columns
+from fastdln.kernels.tableau import make_basis
 
 __all__ = ["SINGULAR", "START_OK", "residual_norm", "slopes", "start_state"]
 
@@ -54,24 +53,16 @@ def _least_norm(A, y, columns):
 
 
 @jit
-def slopes(A, y, level, columns, sgn, s, out):
-    """p = 2: fill `out` with ds / dL at the root s at L = level; False if that failed.
+def slopes(A, y, kept, columns, sgn, out):
+    """p = 2: fill `out` with ds / dL at a root, from the factor `kept` of this very point.
 
-    Along the path A D A^T dlambda / dL = y, in basis coordinates ds = dL - sgn dtau_B.
+    Along the path A D A^T dlambda / dL = y, in basis coordinates ds = dL - sgn dtau_B. Rows in a
+    unit of their own (see `polish`) have no y.
     """
-    m, N = A.shape
-    point, scale, one = new_point(N), np.empty(m), np.ones(m)
-    weights, S = np.empty(N), np.empty((m, m))
     basis = make_basis(A, y, columns)
-    apart = locate(A, True, 1.0, level, basis, no_columns(m), sgn, s, point)
-    for i in range(m):
-        scale[i] = 1.0 / math.sqrt(point.D[columns[i]])
-    far = np.zeros(apart.columns.size, np.bool_)
-    definite, _ = newton_factor(A, basis, apart, point.D, scale, one, far, weights, S)
-    solve(S, scale, basis.x_hi, out)
-    for i in range(m):
+    solve(kept.S, kept.measure, basis.x_hi, out)
+    for i in range(out.size):
         out[i] = 1.0 - sgn[i] * out[i]
-    return definite
 
 
 @jit

@@ -36,7 +36,9 @@ __all__ = [
 
 NOISE = 1e-9  # change of a slack, relative to the level's, below which it is rounding
 _NEAR = 1e-5  # a column outside the basis stands apart if its slack is below this (p > 2)
-_DEEP = 500.0  # or, for p = 2 and L above this, if psi exceeds exp(-50)
+_DEEP = 500.0  # or, for p = 2 and L above this, if psi exceeds exp(-_STAYS)
+_STAYS = 50.0
+_REPRESENTABLE = 700.0  # L up to which eps is a normal number
 _LARGE = 1e5  # or if its D exceeds the least of the basis by this
 
 
@@ -76,18 +78,42 @@ def _set_slack(j, sign, s, point):
 
 
 @jit_inner
+def _drawn_together(x, gap):
+    """p = 2: the log x of a half's inverse, without the gap below what vanishes with eps."""
+    x = x if x < _STAYS else max(_STAYS, x - gap)
+    return x if x < 600.0 else 600.0 + 100.0 * (1.0 - 600.0 / x)
+
+
+@jit_inner
+def _gap(level, tau):
+    """p = 2: between the logs of halves that stay and of those that vanish with eps."""
+    least = level
+    for t in tau:
+        x = level - abs(t)
+        if x >= _STAYS:
+            least = min(least, x)
+    return least - _STAYS
+
+
+@jit_inner
 def fill_halves(p_is_2, b, level, point):
     """The halves of psi, and D, from tau (p = 2) or from the slacks (p > 2).
 
     Where they would underflow (p = 2, L > 700) they are drawn together towards 1, which
-    keeps their order: all that the choice of a basis needs there.
+    keeps their order: all that the choice of a basis needs there. (At p = 2 also the ratios of
+    those that vanish with eps: at L = 1e6 one over another may be all but lost in a power of it.)
     """
     L = level if p_is_2 else -b * math.log(level)
-    squeeze = 600.0 / L if L > 700.0 else 1.0
+    squeeze = 600.0 / L if L > _REPRESENTABLE else 1.0
+    gap = _gap(level, point.tau) if p_is_2 and squeeze < 1.0 else 0.0
     for j in range(point.tau.size):
-        if p_is_2:
-            point.minus[j] = math.exp(squeeze * (point.tau[j] - level))
-            point.plus[j] = math.exp(squeeze * (-point.tau[j] - level))
+        if p_is_2 and squeeze < 1.0:
+            point.minus[j] = math.exp(-_drawn_together(level - point.tau[j], gap))
+            point.plus[j] = math.exp(-_drawn_together(level + point.tau[j], gap))
+            point.D[j] = point.minus[j] + point.plus[j]
+        elif p_is_2:
+            point.minus[j] = math.exp(point.tau[j] - level)
+            point.plus[j] = math.exp(-point.tau[j] - level)
             point.D[j] = point.minus[j] + point.plus[j]
         else:
             sm, sp = point.slack_minus[j], point.slack_plus[j]
@@ -135,13 +161,14 @@ def _columns_apart(p_is_2, level, basis, point):
         inside[j] = True
         least = min(least, point.D[j])
     chosen = np.empty(N, np.int64)
-    count = 0
+    count, lost = 0, p_is_2 and level > _REPRESENTABLE
     for j in range(N):
         if p_is_2:  # where eps is about to underflow: all that stays representable
-            near = level > _DEEP and level - abs(point.tau[j]) < 0.1 * _DEEP
+            near = level > _DEEP and level - abs(point.tau[j]) < _STAYS
         else:
             near = min(point.slack_minus[j], point.slack_plus[j]) < _NEAR
-        if not inside[j] and (near or point.D[j] > _LARGE * least):
+        large = not lost and point.D[j] > _LARGE * least
+        if not inside[j] and (near or large):
             chosen[count] = j
             count += 1
     if count > 4 * basis.columns.size + 16:  # the spread is not yet a matter of rank

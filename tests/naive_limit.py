@@ -58,6 +58,21 @@ def one_row_limit(a, y, p, log10_eps, slack, digits=60):
     raise ArithmeticError("the naive twin did not converge")
 
 
+def flow_limit_of_alpha(A, y, p, log_alpha, digits=90):
+    """The same for a log(alpha) that is a double, from an eps above all of psi."""
+    with mpmath.workdps(digits):
+        matrix, rhs = mpmath.matrix(A), mpmath.matrix(y)
+        depth = mpmath.mpf(p)
+        eps = mpmath.exp(depth * mpmath.mpf(log_alpha))
+        stage, dual = max(1, *map(abs, rhs)) * mpmath.mpf(10) ** 4, mpmath.zeros(len(A), 1)
+        while stage > 3 * eps:
+            dual = _newton(matrix, rhs, depth, stage, dual)
+            stage /= 3
+        dual = _newton(matrix, rhs, depth, eps, dual)
+        tau = matrix.T * dual
+        return [eps * _h(tau[j], depth) for j in range(matrix.cols)]
+
+
 def _h(t, p):
     if p == 2:
         return 2 * mpmath.sinh(t)

@@ -26,7 +26,7 @@ from fastdln.kernels.linear import (
     multiply_upper,
     weighted_gram,
 )
-from fastdln.kernels.series import close_order, open_order
+from fastdln.kernels.series import close_order, new_halves, open_order
 from fastdln.kernels.state import (
     NOISE,
     advance,
@@ -194,15 +194,16 @@ def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, sweeps, point, tau, t_
 
     `sweeps` says how often to solve with it: for the first order, and for others.
     """
-    e_minus, P_minus, e_plus, P_plus = halves
     m, N = A.shape
+    flat = tau.reshape(-1)
+    P_minus, P_plus = halves.P_minus, halves.P_plus
     work, dtau = np.empty(N), np.empty(N)
     rhs, t = np.empty(m), np.empty(m)
-    copy_to(point.minus, P_minus[0])
-    copy_to(point.plus, P_plus[0])
+    copy_to(point.minus, P_minus)
+    copy_to(point.plus, P_plus)
+    slack_minus, slack_plus = point.slack_minus, point.slack_plus
     for k in range(1, tau.shape[0]):
-        open_order(k, p_is_2, b, -1.0, point.slack_minus, tau, e_minus, P_minus)
-        open_order(k, p_is_2, b, 1.0, point.slack_plus, tau, e_plus, P_plus)
+        open_order(k, p_is_2, b, slack_minus, slack_plus, flat, halves)
         for i in range(m):  # first guess: slacks in proportion to the level
             t[i] = sgn[i] * (1.0 if p_is_2 else s[i]) if k == 1 else 0.0
             t_basis[k, i] = t[i]
@@ -210,8 +211,9 @@ def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, sweeps, point, tau, t_
             tau[k, j] = 0.0
         for sweep in range(sweeps[0 if k == 1 else 1] + 1):
             if sweep > 0:  # S belongs to the point before its correction: refine
+                P_up, P_down = P_plus[k * N :], P_minus[k * N :]
                 for j in range(N):
-                    dtau[j] = P_plus[k, j] - P_minus[k, j]
+                    dtau[j] = P_up[j] - P_down[j]
                 to_basis(A, basis, apart, dtau, work, rhs)
                 solve(S, scale, rhs, t)
                 for i in range(m):
@@ -221,8 +223,7 @@ def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, sweeps, point, tau, t_
             from_basis(A, basis, apart, t, dtau)
             for j in range(N):
                 tau[k, j] += dtau[j]
-            close_order(k, p_is_2, b, -1.0, point.slack_minus, dtau, e_minus, P_minus)
-            close_order(k, p_is_2, b, 1.0, point.slack_plus, dtau, e_plus, P_plus)
+            close_order(k, p_is_2, b, slack_minus, slack_plus, dtau, halves)
 
 
 @jit_inner
@@ -279,12 +280,7 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, ke
     """
     m, N = A.shape
     tau, t_basis = np.empty((_ORDER + 1, N)), np.empty((_ORDER + 1, m))
-    halves = (
-        np.empty((_ORDER + 1, N)),
-        np.empty((_ORDER + 1, N)),
-        np.empty((_ORDER + 1, N)),
-        np.empty((_ORDER + 1, N)),
-    )
+    halves = new_halves(_ORDER + 1, N)
     point = new_point(N)
     work, scale, one, S = np.empty(N), np.empty(m), np.ones(m), np.empty((m, m))
     basis, apart = make_basis(A, y, columns), no_columns(m)

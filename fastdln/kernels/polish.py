@@ -33,7 +33,7 @@ from fastdln.kernels.kept import (
 from fastdln.kernels.linear import cholesky_solve
 from fastdln.kernels.magnitude import magnitude_2, magnitude_p, power_of
 from fastdln.kernels.path import newton_factor
-from fastdln.kernels.state import locate, new_point, reselect
+from fastdln.kernels.state import locate, new_point, reselect, same
 from fastdln.kernels.tableau import (
     make_basis,
     mark,
@@ -221,10 +221,13 @@ def _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root):
 def _choose(A, y, squares, p_is_2, b, level, chosen, columns, sgn, s, point):
     """The basis of largest D here, unless it has been chosen, and the columns apart."""
     m = y.size
-    if not chosen:
-        locate(A, p_is_2, b, level, make_basis(A, y, columns), no_columns(m), sgn, s, point)
-        reselect(A, squares, p_is_2, level, point, sgn, s, columns)
     basis = make_basis(A, y, columns)
+    if not chosen:
+        before = columns.copy()
+        locate(A, p_is_2, b, level, basis, no_columns(m), sgn, s, point)
+        reselect(A, squares, p_is_2, level, point, sgn, s, columns)
+        if not same(columns, before):
+            basis = make_basis(A, y, columns)
     return basis, locate(A, p_is_2, b, level, basis, no_columns(m), sgn, s, point)
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "locate_dual",
     "new_point",
     "reselect",
+    "same",
 ]
 
 NOISE = 1e-9  # change of a slack, relative to the level's, below which it is rounding
@@ -95,6 +96,22 @@ def _gap(level, tau):
     return least - _STAYS
 
 
+def _whole(exponent):
+    """The exponent if it is a small whole number, else 0."""
+    return int(exponent) if exponent < 9.0 and exponent == math.floor(exponent) else 0
+
+
+@jit_inner
+def _power(x, exponent, times):
+    """``x ** exponent``, by multiplications if that is the whole number `times`."""
+    if times == 0:
+        return x**exponent
+    out = x
+    for _ in range(times - 1):
+        out *= x
+    return out
+
+
 @jit_inner
 def fill_halves(p_is_2, b, level, point):
     """The halves of psi, and D, from tau (p = 2) or from the slacks (p > 2).
@@ -106,6 +123,7 @@ def fill_halves(p_is_2, b, level, point):
     L = level if p_is_2 else -b * math.log(level)
     squeeze = 600.0 / L if L > _REPRESENTABLE else 1.0
     gap = _gap(level, point.tau) if p_is_2 and squeeze < 1.0 else 0.0
+    times = _whole(squeeze * b)
     for j in range(point.tau.size):
         if p_is_2 and squeeze < 1.0:
             point.minus[j] = math.exp(-_drawn_together(level - point.tau[j], gap))
@@ -117,8 +135,8 @@ def fill_halves(p_is_2, b, level, point):
             point.D[j] = point.minus[j] + point.plus[j]
         else:
             sm, sp = point.slack_minus[j], point.slack_plus[j]
-            point.minus[j] = (level / sm) ** (squeeze * b)
-            point.plus[j] = (level / sp) ** (squeeze * b)
+            point.minus[j] = _power(level / sm, squeeze * b, times)
+            point.plus[j] = _power(level / sp, squeeze * b, times)
             point.D[j] = b * (point.minus[j] / sm + point.plus[j] / sp)
 
 
@@ -177,7 +195,8 @@ def _columns_apart(p_is_2, level, basis, point):
 
 
 @jit_inner
-def _same(first, second):
+def same(first, second):
+    """Whether these are the same columns in the same order."""
     if first.size != second.size:
         return False
     for k in range(first.size):
@@ -204,7 +223,7 @@ def locate_dual(A, p_is_2, level, basis, apart, sgn, s, point, judge):
     apart = _turn_signs(p_is_2, level, apart, sgn, s)
     _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
     columns = _columns_apart(p_is_2, level, basis, judge)
-    if not _same(columns, apart.columns):
+    if not same(columns, apart.columns):
         apart = make_apart(A, basis, sgn, columns, point.tau)
         _evaluate(A, p_is_2, level, basis, apart, sgn, s, point)
     return apart
@@ -216,7 +235,7 @@ def locate(A, p_is_2, b, level, basis, apart, sgn, s, point):
     apart = _turn_signs(p_is_2, level, apart, sgn, s)
     evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
     columns = _columns_apart(p_is_2, level, basis, point)
-    if not _same(columns, apart.columns):
+    if not same(columns, apart.columns):
         apart = make_apart(A, basis, sgn, columns, point.tau)
         evaluate(A, p_is_2, b, level, basis, apart, sgn, s, point)
     return apart

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner, jit_returning
-from fastdln.kernels.compensated import matvec_dd
+from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.extended import dd_add, dd_add_double
 from fastdln.kernels.linear import copy_to, invert, matvec, rmatvec
 
@@ -37,7 +37,10 @@ __all__ = [
     "zero_rows",
 ]
 
-_REFINEMENTS = 16  # at most; four serve for a condition of 1e8
+_REFINEMENTS = 16  # at most; four serve for a condition of 1e8, three for a small one
+_FEW = 8  # rows from which, and
+_MANY = 64  # to which products by columns of the matrix are faster
+_NEXT = 2.0**-110  # relative size of a refinement that would change nothing
 _EXACT = 2.0**-102  # relative size of a refinement that is the last
 _WRONG = 2.0**-45  # and of a last one where refining does not converge
 _ZERO = 2.0**-80  # relative size below which a double-double solution is taken for zero
@@ -65,6 +68,17 @@ class Apart(NamedTuple):
     cost: np.ndarray  # (e,) 1 - sign_j G_j . sgn_B, exact zeros where it vanishes
 
 
+@jit_inner
+def _turned(matrix, wanted):
+    """The transpose, contiguous, if it is wanted."""
+    m = matrix.shape[0] if wanted else 0
+    out = np.empty((m, m))
+    for i in range(m):
+        for k in range(m):
+            out[k, i] = matrix[i, k]
+    return out
+
+
 @jit
 def solve_dd(matrix, inverse, b_hi, b_lo, x_hi, x_lo):
     """``matrix @ (x_hi + x_lo) = b_hi + b_lo`` by refinement with double-double residuals.
@@ -74,20 +88,30 @@ def solve_dd(matrix, inverse, b_hi, b_lo, x_hi, x_lo):
     m = b_hi.size
     r_hi, r_lo = b_hi.copy(), b_lo.copy()
     step, p_hi, p_lo = np.empty(m), np.empty(m), np.empty(m)
+    turn = _FEW <= m < _MANY
+    turned, turned_inverse = _turned(matrix, turn), _turned(inverse, turn)
     for i in range(m):
         x_hi[i] = 0.0
         x_lo[i] = 0.0
     last = np.inf
     for k in range(_REFINEMENTS):
-        matvec(inverse, r_hi, step)
+        if turn:
+            rmatvec(turned_inverse, r_hi, step)
+        else:
+            matvec(inverse, r_hi, step)
         largest, move = 0.0, 0.0
         for i in range(m):
             x_hi[i], x_lo[i] = dd_add_double(x_hi[i], x_lo[i], step[i])
             largest, move = max(largest, abs(x_hi[i])), max(move, abs(step[i]))
         if k >= 3 and (move <= _EXACT * largest or not move < 0.5 * last):
             break
+        if k == 2 and move * (move / last) <= _NEXT * largest:  # as it falls, the next is nothing
+            break
         last = move
-        matvec_dd(matrix, x_hi, x_lo, p_hi, p_lo)
+        if turn:
+            rmatvec_dd(turned, x_hi, x_lo, p_hi, p_lo)
+        else:
+            matvec_dd(matrix, x_hi, x_lo, p_hi, p_lo)
         for i in range(m):
             r_hi[i], r_lo[i] = dd_add(b_hi[i], b_lo[i], -p_hi[i], -p_lo[i])
     if not move <= _WRONG * largest:

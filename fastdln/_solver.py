@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastdln.kernels.bound import Bounds
 from fastdln.kernels.ends import START_OK, residual_norm, slopes, start_state
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
 from fastdln.kernels.kept import Kept, room
+from fastdln.kernels.many import PROVED_BY, Proof
 from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
 from fastdln.kernels.polish import OUTDATED, POLISHED, ROUGH, Root, polish
 from fastdln.kernels.state import NOISE
@@ -27,6 +29,7 @@ __all__ = [
     "follow_to",
     "fresh_state",
     "locate_face",
+    "proof_of",
     "settle_zeros",
     "solve_curve",
 ]
@@ -78,6 +81,7 @@ class Curve(NamedTuple):
     work: NDArray[np.int64]  # (T, 2) factorisations and iterations
     state: list[PathState]  # at the last target not below DEEPEST; empty where A is singular
     end: list[End]  # empty while not needed
+    together: Callable[[], tuple[Array, Array] | None] | None = None  # see `_many.Group`
 
     @property
     def bound(self) -> Array:
@@ -431,9 +435,9 @@ def locate_face(constraints: Constraints, p: float, state: PathState, limit: int
     degenerate face is reached only like 1 / log(1/eps); at p = 4 it is like eps^(1/2), and
     the face itself does not depend on the depth.
     """
-    shallow = p == 2.0 or not _reaches_its_law(p)
-    face = _search(constraints, p, _copy(state), _SHALLOW if shallow else _deepest(p), limit)
-    if face.code == FOUND or not shallow:
+    sought = proof_of(p).sought
+    face = _search(constraints, p, _copy(state), sought, limit)
+    if face.code == FOUND or sought <= _deepest(p):
         return face
     start = fresh_state(constraints, _PROVING_DEPTH)
     if start is not None:
@@ -443,10 +447,16 @@ def locate_face(constraints: Constraints, p: float, state: PathState, limit: int
     return face
 
 
+def proof_of(p: float) -> Proof:
+    """How far a proof of the face is sought along the path of depth p, and where next."""
+    sought = _SHALLOW if p == 2.0 or not _reaches_its_law(p) else _deepest(p)
+    return Proof(sought, _exponent(_PROVING_DEPTH), _deepest(_PROVING_DEPTH))
+
+
 def _search(
     constraints: Constraints, p: float, state: PathState, deepest: float, limit: int
 ) -> Face:
-    goal = min(state.log_eps, -12.0)
+    goal = min(state.log_eps, PROVED_BY)
     while True:
         code, _, state = follow_to(constraints, p, state, goal, limit)
         face: Face = certify(

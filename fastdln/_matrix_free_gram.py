@@ -26,7 +26,7 @@ from fastdln._piece_work import Heaviest, Look, Point, Wanted
 from fastdln._working_set import COSTLY, DenseLimit, WorkingSet, choose_basis, merged, sampling
 from fastdln.kernels.bound import EVALUATION
 from fastdln.kernels.compensated import matvec_dd
-from fastdln.kernels.linear import cholesky, cholesky_solve, invert, multiply
+from fastdln.kernels.linear import cholesky, cholesky_solve, inverse_of, multiply
 from fastdln.kernels.select import select_basis
 from fastdln.kernels.sparse_points import finish_near, finish_points
 from fastdln.kernels.sparse_rows import (
@@ -77,7 +77,7 @@ class _Basis(NamedTuple):
 
 
 def _make_basis(A_B: Array, columns: Indices, y: Array) -> _Basis:
-    inverse, transpose = invert(A_B), np.ascontiguousarray(A_B.T)
+    inverse, transpose = inverse_of(A_B), np.ascontiguousarray(A_B.T)
     x_hi, x_lo = np.empty(y.size), np.empty(y.size)
     clean_solve(A_B, inverse, y, np.zeros(y.size), x_hi, x_lo)
     return _Basis(

@@ -273,9 +273,9 @@ def test_an_end_that_was_not_found_is_told(monkeypatch, method, t):
 
 
 def test_an_end_that_flow_limit_refuses_is_told():
-    """p so near 2 that eps underflows."""
-    t = [1.0, math.inf]
-    path = fd.gradient_flow(fd.datasets.line(), 2.0001, None, t, log_alpha=-1000.0)
+    """Two of the three columns are parallel but for 1e-14."""
+    A = np.array([[1.0, 2.0, 1.0], [1.0, 3.0, 1.0 + 2e-14], [1.0, -1.0, 1.0 - 1e-14]])
+    path = fd.gradient_flow(fd.Problem(A, [1.0, 2.0, 4.0]), 3, 0.1, [1.0, math.inf])
     assert path.status is Status.LIMIT_UNKNOWN
     np.testing.assert_array_equal(path.t, [1.0])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit, jit_inner, jit_returning
 from fastdln.kernels.descent_lanes import LANES, TILE, add_tile, four_dots
 from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
@@ -20,6 +20,7 @@ __all__ = [
     "copy_to",
     "dot_four",
     "dot_rows",
+    "inverse_of",
     "invert",
     "invert_factored",
     "matvec",
@@ -258,7 +259,7 @@ def _add_row(factor, M, k, i):
         target[j] = fma(factor, source[j], target[j])
 
 
-@jit
+@jit_inner
 def invert(M):
     """M^-1 by Gauss-Jordan elimination in place, with partial pivoting."""
     m = M.shape[0]
@@ -287,6 +288,12 @@ def invert(M):
             for i in range(m):
                 out[i, k], out[i, pivot] = out[i, pivot], out[i, k]
     return out
+
+
+@jit_returning
+def inverse_of(M):
+    """`invert`, for callers from Python."""
+    return invert(M)
 
 
 @jit

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln._cached import cached_property
+from fastdln._proving import proof_of
 from fastdln._solver import (
     _LINEAR,
     _WORTH_A_PURSUIT,
@@ -44,10 +47,7 @@ def curves_of(
     problems: Sequence[Problem], p: float, L_high: Array, L_low: Array, limit: int
 ) -> list[Curve | None]:
     """What `solve_curve` gives for each, to the bit; None where `Problem` has to look closer."""
-    A = problems[0].A[np.newaxis]
-    if any(problem.A is not problems[0].A for problem in problems):
-        A = np.stack([problem.A for problem in problems])
-    Y = np.stack([problem.y for problem in problems])
+    A, Y = _stacked(problems)
     plain = np.empty(len(problems), bool)
     surely_plain(A, Y, plain)
     A, Y = A if A.shape[0] == 1 else A[plain], Y[plain]
@@ -55,15 +55,54 @@ def curves_of(
         return [None] * len(problems)
     out = _room(Y.shape[0], L_high.size, *A.shape[1:])
     solve_many(
-        A, Y, p, exponent(p), L_high, L_low, _LINEAR, deepest(p), limit, out
+        A, Y, p, exponent(p), L_high, L_low, _LINEAR, deepest(p), proof_of(p), limit, out
     )  # fmt: skip
     with np.errstate(under="ignore"):
         out.dual[:] *= np.exp(L_high - out.L)[:, :, np.newaxis]
-    curves = [_curve(out, k) for k in range(Y.shape[0])]
+    solved = [problem for problem, good in zip(problems, plain.tolist(), strict=True) if good]
+    group = Group(solved, p, limit, out)
+    curves = [_curve(out, k)._replace(together=partial(group.deviation, k)) for k in range(len(Y))]
     for k in np.flatnonzero(out.unresolved.any(axis=(1, 2))).tolist():
         settle_zeros(A[k if A.shape[0] > 1 else 0], Y[k], p, curves[k])
     rows = iter(curves)
     return [next(rows) if good else None for good in plain.tolist()]
+
+
+class Group:
+    """Problems solved in one call, whose deviations from W_p are found in another.
+
+    That is when one of them is first asked for: the others' mostly are, too.
+    """
+
+    def __init__(self, problems: list[Problem], p: float, limit: int, out: Answers) -> None:
+        self._problems, self._p, self._limit, self._out = problems, p, limit, out
+
+    def deviation(self, k: int) -> tuple[Array, Array] | None:
+        """What `_solver.deviations` gives for problem k; None where its face is hard to find."""
+        out = self._deviated
+        return (out.scaled[k], out.unit[k]) if out.known[k] else None
+
+    @cached_property
+    def _deviated(self) -> Answers:
+        A, Y = _stacked(self._problems)
+        out = self._out._replace(
+            scaled=np.empty_like(self._out.psi),
+            unit=np.zeros_like(self._out.L),
+            known=np.zeros(len(Y), bool),
+        )
+        p, none = self._p, np.empty(0)
+        solve_many(
+            A, Y, p, exponent(p), none, none, _LINEAR, deepest(p), proof_of(p), self._limit, out
+        )  # fmt: skip
+        return out
+
+
+def _stacked(problems: Sequence[Problem]) -> tuple[Array, Array]:
+    """A of all, (1, m, N) where they share it, and their y."""
+    A = problems[0].A[np.newaxis]
+    if any(problem.A is not problems[0].A for problem in problems):
+        A = np.stack([problem.A for problem in problems])
+    return A, np.stack([problem.y for problem in problems])
 
 
 def _room(B: int, T: int, m: int, N: int) -> Answers:
@@ -82,6 +121,9 @@ def _room(B: int, T: int, m: int, N: int) -> Answers:
         sgn=np.empty((B, m)),
         s=np.empty((B, m)),
         log_eps=np.full(B, np.nan),
+        scaled=np.empty((0, T, N)),
+        unit=np.empty((0, T)),
+        known=np.empty(0, bool),
     )
 
 

@@ -18,10 +18,11 @@ from fastdln._solver import (
     reaches_its_law,
 )
 from fastdln.kernels.face import FOUND, Face, at_depth, certify, deviation
+from fastdln.kernels.many import PROVED_BY, Proof
 from fastdln.kernels.path import REACHED
 from fastdln.problem import Constraints
 
-__all__ = ["deviations", "locate_face"]
+__all__ = ["deviations", "locate_face", "proof_of"]
 
 Array = NDArray[np.float64]
 
@@ -36,9 +37,9 @@ def locate_face(constraints: Constraints, p: float, state: PathState, limit: int
     degenerate face is reached only like 1 / log(1/eps); at p = 4 it is like eps^(1/2), and
     the face itself does not depend on the depth.
     """
-    shallow = p == 2.0 or not reaches_its_law(p)
-    face = _search(constraints, p, copy_state(state), _SHALLOW if shallow else deepest(p), limit)
-    if face.code == FOUND or not shallow:
+    sought = proof_of(p).sought
+    face = _search(constraints, p, copy_state(state), sought, limit)
+    if face.code == FOUND or sought <= deepest(p):
         return face
     start = fresh_state(constraints, _PROVING_DEPTH)
     if start is not None:
@@ -48,8 +49,14 @@ def locate_face(constraints: Constraints, p: float, state: PathState, limit: int
     return face
 
 
+def proof_of(p: float) -> Proof:
+    """How far a proof of the face is sought along the path of depth p, and where next."""
+    sought = _SHALLOW if p == 2.0 or not reaches_its_law(p) else deepest(p)
+    return Proof(sought, exponent(_PROVING_DEPTH), deepest(_PROVING_DEPTH))
+
+
 def _search(constraints: Constraints, p: float, state: PathState, least: float, limit: int) -> Face:
-    goal = min(state.log_eps, -12.0)
+    goal = min(state.log_eps, PROVED_BY)
     while True:
         code, _, state = follow_to(constraints, p, state, goal, limit)
         face: Face = certify(

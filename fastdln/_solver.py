@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +83,7 @@ class Curve(NamedTuple):
     work: NDArray[np.int64]  # (T, 2) factorisations and iterations
     state: list[PathState]  # at the last target not below DEEPEST; empty where A is singular
     end: list[End]  # empty while not needed
+    together: Callable[[], tuple[Array, Array] | None] | None = None  # see `_many.Group`
 
     @property
     def bound(self) -> Array:

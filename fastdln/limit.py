@@ -292,6 +292,9 @@ class _Behind:
 
     def deviation(self, pick: Any) -> tuple[Array, Array]:
         curve = self.curve
+        known = None if curve.together is None else curve.together()
+        if known is not None:  # such a problem's scale is 1
+            return known[0][pick], known[1][pick]
         if self.face is None:
             return np.full_like(curve.psi, np.nan)[pick], np.zeros_like(curve.L)[pick]
         scaled, unit = deviations(self.constraints, self.p, self.face, curve)

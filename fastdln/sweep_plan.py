@@ -7,7 +7,7 @@ through a batch of initialisations depends on which they are, but on nothing els
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from fastdln.sweep_grid import Config
 from fastdln.sweep_quantities import MISSING, QUANTITIES, Quantity, Variable
 
-__all__ = ["Layout", "Piece", "blank", "chunk_bytes", "grid_bytes", "make_layout"]
+__all__ = ["Layout", "Piece", "blank", "chunk_bytes", "cut", "grid_bytes", "make_layout"]
 
 _TOGETHER = 64  # initialisations on one path, at most
 _BATCH_SECONDS = 20.0
 _CHUNK_SECONDS = 1.0  # about what a kill may cost
 _PIECE_SECONDS = 0.03
+_LAST = 2  # pieces that each worker still gets when they begin to shrink
+_SMALLEST = 8  # of which make a full one
 _CHUNK_BYTES = 1 << 24
 _MOST = 4096  # configurations in a chunk
 
@@ -88,11 +90,6 @@ class Layout:
         block = where.get("size")
         return 1 if block is None else block.stop - block.start
 
-    def pieces(self, chunk: tuple[int, ...], grain: int) -> list[Piece]:
-        """The work for one chunk, in pieces of `grain` times the usual size."""
-        count, step = math.prod(self.batch_counts(chunk)), self.piece * grain
-        return [Piece(self.quantity, chunk, k, min(k + step, count)) for k in range(0, count, step)]
-
     def part(self, config: Config, chunk: tuple[int, ...]) -> tuple[Config, Layout]:
         """One chunk as a grid of its own."""
         ranges = dict(zip(self.axes, self.ranges(chunk), strict=True))
@@ -116,6 +113,25 @@ class Piece:
     chunk: tuple[int, ...]
     start: int
     stop: int
+
+
+def cut(
+    todo: Iterable[tuple[Layout, tuple[int, ...]]], grain: int, workers: int
+) -> Iterator[Piece]:
+    """The work on some chunks, in pieces of `grain` times the usual size.
+
+    They get smaller towards the end, so that no worker waits long for the last.
+    """
+    counted = [(layout, chunk, math.prod(layout.batch_counts(chunk))) for layout, chunk in todo]
+    left = sum(count / layout.piece for layout, _, count in counted)  # usual pieces
+    for layout, chunk, count in counted:
+        first = 0
+        while first < count:
+            size = min(grain, max(left / (_LAST * workers), grain / _SMALLEST))
+            stop = min(first + max(1, int(size * layout.piece)), count)
+            yield Piece(layout.quantity, chunk, first, stop)
+            left -= (stop - first) / layout.piece
+            first = stop
 
 
 def make_layout(quantity: Quantity, config: Config, wanted: int | None = None) -> Layout:

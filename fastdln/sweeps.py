@@ -27,7 +27,7 @@ from fastdln._threads import thread_count
 from fastdln.sweep_config import make_config
 from fastdln.sweep_executors import Results, dask_client, in_threads, on_dask
 from fastdln.sweep_grid import Config, package_version
-from fastdln.sweep_plan import Layout, Piece, blank, chunk_bytes, grid_bytes, make_layout
+from fastdln.sweep_plan import Layout, blank, chunk_bytes, cut, grid_bytes, make_layout
 from fastdln.sweep_problems import check_travels
 from fastdln.sweep_quantities import MISSING, QUANTITIES, STATUSES
 from fastdln.sweep_store import Store, open_store
@@ -220,7 +220,13 @@ class _Executor:
         self.config, self.workers, self.cluster = config, workers, cluster
         self.grain = 1 if cluster is None else _DASK_GRAIN
 
-    def run(self, layouts: dict[str, Layout], pieces: Iterator[Piece]) -> Results:
+    def run(
+        self, layouts: dict[str, Layout], todo: list[tuple[Layout, tuple[int, ...]]]
+    ) -> Results:
+        threads = self.workers
+        if self.cluster is not None:
+            threads = max(1, sum(self.cluster.nthreads().values()))
+        pieces = cut(todo, self.grain, threads)
         if self.cluster is not None:
             return on_dask(self.config, layouts, pieces, self.cluster)
         return in_threads(self.config, layouts, pieces, self.workers)
@@ -335,8 +341,7 @@ def _chunks(store: Store, how: _Executor, progress: bool | None) -> Iterator[int
     total = sum(_configurations(layout) for layout in store.layouts.values())
     missing = sum(_configurations(layout, chunk) for layout, chunk in todo)
     disable = None if progress is None else not progress
-    pieces = (piece for layout, chunk in todo for piece in layout.pieces(chunk, how.grain))
-    results = how.run(store.layouts, pieces)
+    results = how.run(store.layouts, todo)
     open_chunks: dict[tuple[str, tuple[int, ...]], _Chunk] = {}
     with tqdm(
         total=total, initial=total - missing, disable=disable, unit=" configurations",

@@ -14,6 +14,7 @@ import fastdln as fd
 from fastdln import _threads
 from fastdln._many import curves_of
 from fastdln._threads import in_order
+from fastdln.kernels.many import solve_many
 
 
 def assert_same(first, second):
@@ -159,3 +160,43 @@ def test_limits_beyond_the_smallest_double_go_one_by_one(monkeypatch):
     for p, log_alpha in ((2.0, -1e4), (2.01, -400.0)):
         for limit in fd.flow_limit(problems, p, log_alpha=log_alpha):
             assert_same(limit, fd.flow_limit(fd.datasets.random(), p, log_alpha=log_alpha))
+
+
+@pytest.mark.parametrize("p", [2.0, 2.5, 3.0])
+def test_deviations_of_a_batch_are_found_in_one_call(monkeypatch, p):
+    """Those of well-behaved problems, without a look at the face of each."""
+    problems = [fd.datasets.gaussian(5, 20, 2, rng=k).problem for k in range(12)]
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments[-1].known.size)
+        return solve_many(*arguments)
+
+    monkeypatch.setattr(_threads, "thread_count", lambda: 1)
+    monkeypatch.setattr("fastdln.limit.thread_count", lambda: 1)
+    monkeypatch.setattr("fastdln._many.solve_many", counted)
+    limits = fd.flow_limit(problems, p, [1e-2, 1e-3])
+    assert set(calls) == {0}  # not before they are asked for
+    count = len(calls)
+    with monkeypatch.context() as patch:
+        patch.setattr("fastdln.limit.locate_face", None)
+        norms = [limit.log_deviation_norm for limit in limits]
+    assert sum(calls) == 12
+    assert len(calls) == 2 * count
+    for limit, norm, problem in zip(limits, norms, problems, strict=True):
+        alone = fd.flow_limit(problem, p, [1e-2, 1e-3])
+        assert np.array_equal(norm, alone.log_deviation_norm)
+        assert np.array_equal(limit.deviation, alone.deviation)
+
+
+def test_deviations_of_a_batch_where_they_are_not_plain():
+    """A tiny psi has units of its own; at p = 2 a degenerate face is proved at another depth."""
+    easy = [fd.datasets.gaussian(2, 4, 1, rng=k).problem for k in range(3)]
+    plane = fd.datasets.plane()
+    for p, log_alpha in ((2.0, -3.0), (4.0, -300.0)):
+        limits = fd.flow_limit([*easy, plane], p, log_alpha=[log_alpha, 0.0])
+        for limit, problem in zip(limits, [*easy, plane], strict=True):
+            alone = fd.flow_limit(problem, p, log_alpha=[log_alpha, 0.0])
+            assert np.array_equal(limit.deviation, alone.deviation)
+            assert np.array_equal(limit.log_deviation_norm, alone.log_deviation_norm)
+            assert np.all(np.isfinite(limit.log_deviation_norm))

@@ -32,7 +32,8 @@ from fastdln.kernels.tableau import (
     zero_rows,
 )
 
-__all__ = ["FOUND", "NOT_YET", "Face", "at_depth", "certify", "deviation"]
+__all__ = ["FOUND", "NOT_YET", "Face", "at_depth", "certify", "deviation",
+           "other_depth", "prove"]  # fmt: skip
 
 FOUND, NOT_YET = 0, 1
 
@@ -126,8 +127,8 @@ def _solve_face(p_is_2, b, basis, apart, zero, sgn, d):
     return False
 
 
-@jit_returning
-def certify(A, y, squares, p_is_2, b, log_eps, columns, sgn, s):
+@jit_inner
+def prove(A, y, squares, p_is_2, b, log_eps, columns, sgn, s):
     """Whether the state at `log_eps` proves which face is optimal, and W_p on it.
 
     Proof: a dual with |A^T dual| <= 1 strictly outside the face, and a primal point
@@ -185,6 +186,12 @@ def certify(A, y, squares, p_is_2, b, log_eps, columns, sgn, s):
     return Face(code, W, basis, apart, zero, sgn, d, dual, margin)
 
 
+@jit_returning
+def certify(A, y, squares, p_is_2, b, log_eps, columns, sgn, s):
+    """`prove`, for callers from Python."""
+    return prove(A, y, squares, p_is_2, b, log_eps, columns, sgn, s)
+
+
 @jit_inner
 def _fill_minimizer(p_is_2, b, basis, apart, zero, sgn, d, W):
     """W_p on the face, from slacks d near its own; False if its signs are not the dual's."""
@@ -211,6 +218,12 @@ def _fill_minimizer(p_is_2, b, basis, apart, zero, sgn, d, W):
 
 @jit_returning
 def at_depth(p_is_2, b, face):
+    """`other_depth`, for callers from Python."""
+    return other_depth(p_is_2, b, face)
+
+
+@jit_inner
+def other_depth(p_is_2, b, face):
     """The same face with the W_p of another depth."""
     W, d = np.zeros(face.W.size), np.zeros(face.d.size)
     for i in range(d.size):

@@ -14,14 +14,25 @@ import numpy as np
 
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.ends import START_OK, residual_norm, start_state
+from fastdln.kernels.face import FOUND, deviation, other_depth, prove
 from fastdln.kernels.kept import no_factor
 from fastdln.kernels.linear import cholesky, squares_of, weighted_gram
 from fastdln.kernels.path import REACHED, follow
 from fastdln.kernels.polish import Root, polish
 
-__all__ = ["Answers", "solve_many", "surely_plain"]
+__all__ = ["PROVED_BY", "Answers", "Proof", "solve_many", "surely_plain"]
+
+PROVED_BY = -12.0  # log eps at which a proof of the face is first sought
 
 _LARGEST, _SPREAD = 60, 20  # powers of two: see `surely_plain`
+
+
+class Proof(NamedTuple):
+    """How far the path is followed for a proof of the face."""
+
+    sought: float  # log eps; above that of the path's end where another depth may do better
+    b: float  # of that depth
+    deepest: float  # log eps at which its path ends
 
 
 class Answers(NamedTuple):
@@ -40,6 +51,9 @@ class Answers(NamedTuple):
     sgn: np.ndarray
     s: np.ndarray
     log_eps: np.ndarray  # (B,) NaN where there is no state
+    scaled: np.ndarray  # (B, T, N) psi - W_p over exp(unit); of length 0 while not asked for
+    unit: np.ndarray  # (B, T)
+    known: np.ndarray  # (B,) whether these two were found
 
 
 @jit_inner
@@ -142,12 +156,59 @@ def _solve(case, L_high, L_low, slope_range, deepest, limit, k, out):
         out.columns[k, i], out.sgn[k, i], out.s[k, i] = state[0][i], state[1][i], state[2][i]
 
 
+@jit_inner
+def _search(case, p_is_2, b, log_eps, deepest, sought, limit, columns, sgn, s):
+    """The face, as `_solver._search` finds it; overwrites the state."""
+    A, y, squares = case.A, case.y, case.squares
+    goal = min(log_eps, PROVED_BY)
+    while True:
+        path = follow(
+            A, y, squares, p_is_2, b, log_eps, goal, limit, columns, sgn, s, no_factor(s.size)
+        )  # fmt: skip
+        log_eps = path[2]
+        face = prove(A, y, squares, p_is_2, b, log_eps, columns, sgn, s)
+        if face.code == FOUND or path[0] != REACHED or goal <= sought:
+            return face
+        goal = max(2.0 * goal, deepest)
+
+
+@jit_inner
+def _deviate(case, deepest, proof, limit, k, out):
+    """psi - W_p of problem k, as `_solver.locate_face` and `deviations` find it."""
+    A, y, squares, p, b = case
+    p_is_2 = p == 2.0
+    for i in range(out.unit.shape[1]):
+        if out.measures[k, i, 0] != 0.0:  # exponentials of vectors are NumPy's
+            return
+    columns, sgn, s = out.columns[k].copy(), out.sgn[k].copy(), out.s[k].copy()
+    log_eps = out.log_eps[k]
+    face = _search(case, p_is_2, b, log_eps, deepest, proof.sought, limit, columns, sgn, s)
+    if face.code != FOUND and proof.sought > deepest:
+        code, log_eps = start_state(A, y, squares, False, columns, sgn, s)
+        if code == START_OK:
+            end = proof.deepest
+            other = _search(case, False, proof.b, log_eps, end, end, limit, columns, sgn, s)
+            if other.code == FOUND:
+                face = other_depth(p_is_2, b, other)
+    if face.code != FOUND:
+        return
+    for i in range(out.unit.shape[1]):
+        out.unit[k, i] = deviation(
+            A, p_is_2, b, out.L[k, i], face, out.psi[k, i], 0.0, out.scaled[k, i]
+        )
+    out.known[k] = True
+
+
 @jit
-def solve_many(A, Y, p, b, L_high, L_low, slope_range, deepest, limit, out):
+def solve_many(A, Y, p, b, L_high, L_low, slope_range, deepest, proof, limit, out):
     """Fill `out` for problems (A[k], Y[k]) of depth b (see `path`) at ascending L = log(1/eps).
 
     A is (B, m, N), or (1, m, N) shared by all. L beyond `slope_range` above the path's start
     is cut there: psi no longer changes.
+
+    Where `out` has room for deviations, these alone are found for the limits that are in it,
+    the face being proved as `proof` says: one kernel, for both follow the path, and that takes
+    long to compile.
     """
     squares = np.empty(A.shape[2])
     for k in range(Y.shape[0]):
@@ -155,4 +216,8 @@ def solve_many(A, Y, p, b, L_high, L_low, slope_range, deepest, limit, out):
         if k == i:
             squares_of(A[i], squares)
         case = _Case(A[i], Y[k], squares, p, b)
+        if out.known.size > 0:
+            if out.log_eps[k] == out.log_eps[k]:
+                _deviate(case, deepest, proof, limit, k, out)
+            continue
         _solve(case, L_high, L_low, slope_range, deepest, limit, k, out)

@@ -96,6 +96,7 @@ def _gap(level, tau):
     return least - _STAYS
 
 
+@jit_inner
 def _whole(exponent):
     """The exponent if it is a small whole number, else 0."""
     return int(exponent) if exponent < 9.0 and exponent == math.floor(exponent) else 0

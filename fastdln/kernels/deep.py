@@ -53,7 +53,7 @@ def _mismatches(L, tau, least, half):
 
 @jit_inner
 def _correct(A, basis, apart, S, scale, x, q, rest, out):
-    """The change of tau for which q + D dtau in sum gives A_B x."""
+    """The change of tau for which q + D dtau in sum gives A_B x; `out` may be q."""
     rhs, t = np.empty(scale.size), np.empty(scale.size)
     to_basis(A, basis, apart, q, rest, rhs)
     for i in range(rhs.size):
@@ -86,10 +86,13 @@ def _worst_fix(half, d, step, least):
 
 
 @jit_inner
-def _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest):
-    """The step d, at most `reach`, about the largest to be trusted; fills its correction."""
+def _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest, D):
+    """The step d, at most `reach`, about the largest to be trusted; fills its correction.
+
+    D is overwritten by what it is there.
+    """
     N, d = rest.size, reach
-    D, change, zero = np.empty(N), np.empty(N), np.zeros(scale.size)
+    change, zero = step.correction, np.zeros(scale.size)
     for _ in range(40):
         for j in range(N):
             D[j], change[j] = 0.0, 0.0
@@ -182,7 +185,7 @@ def go_deeper(A, log_eps, target, basis, apart, S, scale, minus, plus, point, ro
     solve(S, scale, rows[1], t_1)
     two_from_basis(A, basis, apart, t_0, t_1, step.dtau_0, step.dtau_1)
     reach = log_eps - target
-    d = _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest)
+    d = _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest, point.D)
     take(minus, d, step.dtau_0, step.dtau_1, step.correction)
     take(plus, d, step.dtau_0, step.dtau_1, step.correction)
     for j in range(N):

@@ -44,9 +44,10 @@ _GROWTH, _SHRINK = 2.0, 4.0  # of a stage after one that succeeded, and one that
 _IN_A_STAGE = 15  # steps
 _MOST = 200  # in all
 _DONE_PLAIN, _DONE_DEEP = 1e-3, 0.1  # of a row: over y, or over the D of its basis coordinate
-_ASTRAY = 1e3  # mismatch of a log from which steps in a basis do not come back
+_ASTRAY = 30.0  # mismatch of a log from which steps in a basis do not come back
 _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 _OUTGROWN = 100.0  # mismatch of a row from which the basis is chosen anew before any factor
+_AGAIN, _AGAIN_DEEP = 1, 3  # corrections of a step by the matrix that it was taken with
 _PIECE = 4e7  # multiplications in A D A^T worth a piece of their own
 _MOST_PIECES = 8
 
@@ -155,9 +156,9 @@ def _approach(state: _State, target: float, done: float) -> Start | None:
     log_eps, fine = open_least_norm(A, y, state.gram, point)
     if not fine or log_eps <= target:
         return None
-    (minus, plus), r = new_halves(point), np.empty(y.size)
+    (minus, plus), rows = new_halves(point), np.empty((2, y.size))
     while state.count <= _STEPS:
-        worst, left = assess(A, y, log_eps, minus, plus, point, r)
+        worst, left = assess(A, y, log_eps, minus, plus, point, rows)
         if log_eps <= target and worst < done and left < _DONE_PLAIN:
             place = (state.columns, state.sgn, state.s, point)
             fine = choose_below(A, state.squares, log_eps, *place)
@@ -166,7 +167,7 @@ def _approach(state: _State, target: float, done: float) -> Start | None:
             return None
         state.sum_up(point.D)
         state.count += 1
-        log_eps, fine = go_down(A, y, log_eps, target, state.gram, minus, plus, point, r)
+        log_eps, fine = go_down(A, y, log_eps, target, state.gram, minus, plus, point, rows, _AGAIN)
         if not fine:
             return None
     return None
@@ -175,10 +176,10 @@ def _approach(state: _State, target: float, done: float) -> Start | None:
 def _descend(state: _State, log_eps: float, target: float, done: float) -> Start | None:
     A, point, most = state.A, state.point, state.count + _IN_A_STAGE
     basis, apart = open_basis(A, state.y, state.columns)
-    (minus, plus), fresh = new_halves(point), False
+    (minus, plus), fresh, rows = new_halves(point), False, np.empty((2, state.y.size))
     while state.count < most:
         worst, left = assess_deep(
-            A, log_eps, basis, apart, minus, plus, point, state.scale, state.weights
+            A, log_eps, basis, apart, minus, plus, point, state.scale, state.weights, rows
         )
         if log_eps <= target and worst < done and left < _DONE_DEEP:
             place = (state.columns, state.sgn, state.s, point)
@@ -199,8 +200,9 @@ def _descend(state: _State, log_eps: float, target: float, done: float) -> Start
             return None
         fresh = False
         log_eps = go_deeper(
-            A, log_eps, target, basis, apart, state.S, state.scale, minus, plus, point
-        )
+            A, log_eps, target, basis, apart, state.S, state.scale, minus, plus, point, rows,
+            _AGAIN_DEEP,
+        )  # fmt: skip
     return None
 
 

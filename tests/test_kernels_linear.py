@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from naive_limit import rational_rank
 
-from fastdln.kernels import compensated, exact, extended, linear, select, tableau
+from fastdln.kernels import blocked, compensated, exact, extended, linear, select, tableau
 
 
 @pytest.fixture
@@ -32,7 +32,31 @@ def test_products_agree_with_numpy(generator, shape):
     np.testing.assert_allclose(gram, (A * d) @ A.T, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("m", [1, 3, 4, 15, 16, 33])
+@pytest.mark.parametrize("shape", [(3, 5), (13, 7), (30, 41), (66, 130)])
+def test_two_products_are_those_of_each(generator, shape):
+    m, N = shape
+    A, X, W = (generator.standard_normal(size) for size in (shape, (2, N), (2, m)))
+    rows, columns, row, column = np.empty((2, m)), np.empty((2, N)), np.empty(m), np.empty(N)
+    linear.two_matvecs(A, X[0], X[1], rows[0], rows[1])
+    linear.two_rmatvecs(A, W[0], W[1], columns[0], columns[1])
+    for k in range(2):
+        linear.matvec(A, X[k], row)
+        np.testing.assert_array_equal(rows[k], row)
+        linear.rmatvec(A, W[k], column)
+        np.testing.assert_array_equal(columns[k], column)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (16, 64), (21, 150)])
+def test_sums_of_absolute_values(generator, shape):
+    m, N = shape
+    A, left = generator.standard_normal(shape), generator.standard_normal((m, m))
+    weights, out = generator.random(N), generator.random(m)
+    expected = out + np.abs(left @ A) @ weights
+    blocked.add_absolute_sums(left, A, weights, out)
+    np.testing.assert_allclose(out, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("m", [1, 3, 4, 15, 16, 33, 48, 77])
 def test_square_products_and_inverses(generator, m):
     X, Y, out = (
         generator.standard_normal((m, m)),
@@ -64,7 +88,7 @@ def test_pieces_and_columns_of_weight_zero(generator, shape):
     np.testing.assert_array_equal(whole, gram)
 
 
-@pytest.mark.parametrize("m", [1, 7, 16, 45])
+@pytest.mark.parametrize("m", [1, 7, 16, 45, 48, 83])
 def test_inverse_from_a_factor_and_upper_products(generator, m):
     X, Y = generator.standard_normal((2, m, m))
     M, inverse, upper = X @ X.T + np.eye(m), np.empty((m, m)), np.empty((m, m))
@@ -86,6 +110,20 @@ def test_cholesky_solves_and_refuses(generator):
     linear.cholesky_solve(U, x)
     np.testing.assert_allclose(M @ x, b, rtol=1e-9)
     assert not linear.cholesky(-M)
+
+
+@pytest.mark.parametrize("m", [48, 83])
+def test_cholesky_in_tiles(generator, m):
+    X = generator.standard_normal((m, 2 * m))
+    M, b = X @ X.T, generator.standard_normal(m)
+    U, x = M.copy(), b.copy()
+    assert linear.cholesky(U)
+    np.testing.assert_allclose(np.triu(U), np.linalg.cholesky(M).T, atol=1e-12 * m)
+    np.testing.assert_array_equal(np.tril(U, -1), np.tril(M, -1))
+    linear.cholesky_solve(U, x)
+    np.testing.assert_allclose(M @ x, b, atol=1e-10)
+    M[m - 1, m - 1] -= 1.01 * U[m - 1, m - 1] ** 2  # not definite, in the very last row
+    assert not linear.cholesky(M)
 
 
 @pytest.mark.nojit

@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit_inner
+from fastdln.kernels.blocked import add_absolute_sums
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add
-from fastdln.kernels.linear import invert_factored, multiply, rmatvec
+from fastdln.kernels.linear import invert_factored, multiply
 
 __all__ = ["EVALUATION", "FINE", "Bounds", "Found", "Units", "dual_noise", "error_bound"]
 
@@ -169,10 +170,9 @@ def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
 
 @jit_inner
 def _dual_errors(A, basis, units, inverse, scale, rounding, rho):
-    """|d lambda| without taking absolute values between A and lambda: m passes through A."""
-    m, N = A.shape
-    left, product = np.empty((m, m)), np.empty((m, m))
-    row, out = np.empty(N), np.empty(m)
+    """|d lambda| without taking absolute values between A and lambda."""
+    m = A.shape[0]
+    left, product, out = np.empty((m, m)), np.empty((m, m)), np.empty(m)
     for i in range(m):  # A_B^-T C S^-1 C
         for k in range(m):
             inverse[i, k] *= (scale[i] / units.weight[i]) * (scale[k] * units.weight[k])
@@ -182,9 +182,7 @@ def _dual_errors(A, basis, units, inverse, scale, rounding, rho):
         for k in range(m):
             left[i, k] *= 1.0 if units.zero[k] else units.unit
     multiply(left, basis.inverse, product)
-    for i in range(m):
-        rmatvec(A, product[i], row)
-        out[i] += _absolute_dot(row, rounding)
+    add_absolute_sums(product, A, rounding, out)
     return out
 
 

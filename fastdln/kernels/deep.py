@@ -15,18 +15,19 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.entropic import growth, log_growth, take
+from fastdln.kernels.entropic import add_left, growth, log_growth, take, take_again
 from fastdln.kernels.path import rest_weights, solve
 from fastdln.kernels.select import select_basis
 from fastdln.kernels.state import evaluate
-from fastdln.kernels.tableau import from_basis, to_basis
+from fastdln.kernels.tableau import from_basis, to_basis, two_from_basis, two_to_basis
 
 __all__ = ["assess_deep", "choose_columns", "go_deeper", "open_at"]
 
-_NEGLIGIBLE = 1e-10  # of the least D of the basis
+_NEGLIGIBLE = 1e-6  # of the least D of the basis
 _TRUST_SOLVED = 5.0  # second-order change of tau that a step may ask for
 _TRUST_LOG = 8.0  # and what the log of a coordinate may miss
 _TINY = 1e-290  # least P: its logarithm is taken
+_SMALL = 1e-3  # of the same: P is what tau says
 _COUNTS = 0.1  # of the least D of the basis: smaller coordinates need not have settled
 
 
@@ -51,8 +52,8 @@ def _mismatches(L, tau, least, half):
 
 
 @jit_inner
-def _solve(A, basis, apart, S, scale, q, x, rest, out):
-    """The change of tau for which psi + D dtau = q - psi in sum gives A_B x."""
+def _correct(A, basis, apart, S, scale, x, q, rest, out):
+    """The change of tau for which q + D dtau in sum gives A_B x."""
     rhs, t = np.empty(scale.size), np.empty(scale.size)
     to_basis(A, basis, apart, q, rest, rhs)
     for i in range(rhs.size):
@@ -99,7 +100,7 @@ def _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest):
             least = min(least, D[j])
         worst = max(_worst_fix(minus, d, step, least), _worst_fix(plus, d, step, least))
         if d == 0.0 or worst < _TRUST_LOG:
-            _solve(A, basis, apart, S, scale, change, zero, rest, step.correction)
+            _correct(A, basis, apart, S, scale, zero, change, rest, step.correction)
             size = 0.0
             for j in range(N):
                 size = max(size, abs(step.correction[j]) * min(1.0, D[j] / least))
@@ -109,26 +110,43 @@ def _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest):
     return d
 
 
-@jit
-def assess_deep(A, log_eps, basis, apart, minus, plus, point, scale, weights):
-    """Fill w, D, its scaling, and the weights of A_N D_N A_N^T.
+@jit_inner
+def _start_anew(half, L, tau, small):
+    """P from tau, where both are small: what vanished long ago may have drifted apart."""
+    for j in range(tau.size):
+        P = max(math.exp(min(half.sign * tau[j] - L, 0.0)), _TINY)
+        if max(P, half.P[j]) < small:
+            half.P[j] = P
 
-    Returns the largest mismatch of a coordinate that counts, and that of a row, over the D of
-    its basis coordinate.
+
+@jit
+def assess_deep(A, log_eps, basis, apart, minus, plus, point, scale, weights, rows):
+    """Fill w, D, its scaling, the weights of A_N D_N A_N^T, and `rows`.
+
+    With V = A_B^-1 A, rows[0] = V (P_- w_- - P_+ w_+) + x - V psi and rows[1] = V psi are what
+    the next step is made of. Returns the largest mismatch of a coordinate that counts, and that
+    of a row, over the D of its basis coordinate.
     """
     N, m, least, left = point.tau.size, scale.size, np.inf, 0.0
-    psi, rest, rhs = np.empty(N), np.empty(N), np.empty(m)
+    psi, moved, rest, other = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
+    for j in basis.columns:
+        least = min(least, point.minus[j] + point.plus[j])
+    _start_anew(minus, -log_eps, point.tau, _SMALL * least)
+    _start_anew(plus, -log_eps, point.tau, _SMALL * least)
     for j in range(N):
         point.D[j] = point.minus[j] + point.plus[j]
-        psi[j] = point.minus[j] - point.plus[j]
     for i in range(m):
-        least = min(least, point.D[basis.columns[i]])
         scale[i] = 1.0 / math.sqrt(point.D[basis.columns[i]])
     worst = _mismatches(-log_eps, point.tau, least, minus)
     worst = max(worst, _mismatches(-log_eps, point.tau, least, plus))
-    to_basis(A, basis, apart, psi, rest, rhs)
+    for j in range(N):
+        psi[j] = point.minus[j] - point.plus[j]
+        moved[j] = point.minus[j] * minus.w[j] - point.plus[j] * plus.w[j]
+    two_to_basis(A, basis, apart, psi, moved, rest, other, rows[1], rows[0])
     for i in range(m):
-        left = max(left, abs(basis.x_hi[i] - rhs[i]) * scale[i] ** 2)
+        missing = basis.x_hi[i] - rows[1, i]
+        rows[0, i] += missing
+        left = max(left, abs(missing) * scale[i] ** 2)
     rest_weights(basis, apart, point.D, weights)
     for j in range(N):
         if not point.D[j] > _NEGLIGIBLE * least:
@@ -152,21 +170,32 @@ def choose_columns(A, squares, columns, point):
 
 
 @jit
-def go_deeper(A, log_eps, target, basis, apart, S, scale, minus, plus, point):
-    """One step, from the factored S; returns log eps there."""
-    N = point.tau.size
+def go_deeper(A, log_eps, target, basis, apart, S, scale, minus, plus, point, rows, again):
+    """One step, from the factored S and the `rows` of `assess_deep`, corrected `again` times.
+
+    Returns log eps there.
+    """
+    m, N = A.shape
     step = _Step(np.empty(N), np.empty(N), np.empty(N))
-    q, rest, zero = np.empty(N), np.empty(N), np.zeros(scale.size)
-    for j in range(N):
-        q[j] = point.plus[j] - point.minus[j]
-    _solve(A, basis, apart, S, scale, q, zero, rest, step.dtau_1)
-    for j in range(N):
-        q[j] = point.minus[j] * (1.0 - minus.w[j]) - point.plus[j] * (1.0 - plus.w[j])
-    _solve(A, basis, apart, S, scale, q, basis.x_hi, rest, step.dtau_0)
+    rest, t_0, t_1 = np.empty(N), np.empty(m), np.empty(m)
+    solve(S, scale, rows[0], t_0)
+    solve(S, scale, rows[1], t_1)
+    two_from_basis(A, basis, apart, t_0, t_1, step.dtau_0, step.dtau_1)
     reach = log_eps - target
     d = _choose_step(A, basis, apart, S, scale, reach, minus, plus, step, rest)
     take(minus, d, step.dtau_0, step.dtau_1, step.correction)
     take(plus, d, step.dtau_0, step.dtau_1, step.correction)
     for j in range(N):
         point.tau[j] += step.dtau_0[j] + d * step.dtau_1[j] + step.correction[j]
-    return target if d == reach else log_eps - d
+    log_eps = target if d == reach else log_eps - d
+    for _ in range(again):
+        for j in range(N):
+            step.dtau_0[j] = 0.0
+        add_left(minus, -log_eps, point.tau, step.dtau_0)
+        add_left(plus, -log_eps, point.tau, step.dtau_0)
+        _correct(A, basis, apart, S, scale, basis.x_hi, step.dtau_0, rest, step.correction)
+        take_again(minus, step.correction)
+        take_again(plus, step.correction)
+        for j in range(N):
+            point.tau[j] += step.correction[j]
+    return log_eps

@@ -23,11 +23,19 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.linear import cholesky, cholesky_solve, matvec, rmatvec
+from fastdln.kernels.linear import (
+    cholesky,
+    cholesky_solve,
+    matvec,
+    rmatvec,
+    two_matvecs,
+    two_rmatvecs,
+)
 from fastdln.kernels.state import reselect
 
 __all__ = [
     "Half",
+    "add_left",
     "assess",
     "choose_below",
     "go_down",
@@ -36,12 +44,14 @@ __all__ = [
     "new_halves",
     "open_least_norm",
     "take",
+    "take_again",
 ]
 
 _TRUST_RESIDUAL = 0.5  # second-order change of A psi allowed, relative to y
 _TRUST_LOG = 3.0  # and of the log of a coordinate above a tenth of the largest
 _VISIBLE = 1e-9  # of the largest coordinate: smaller ones need not have settled
 _TINY = 1e-290
+_AT_ONCE = 4.0  # what one of them corrects of a log
 
 
 class Half(NamedTuple):
@@ -50,7 +60,7 @@ class Half(NamedTuple):
     sign: float  # log P grows with sign * tau
     P: np.ndarray
     w: np.ndarray
-    fix: np.ndarray  # w after a step, before its correction
+    fix: np.ndarray  # w after a step, before its correction; then the P before it
 
 
 @jit_inner
@@ -63,16 +73,6 @@ def growth(u):
 def log_growth(u):
     """Its logarithm."""
     return math.log1p(u) if u > 0.0 else u
-
-
-@jit_inner
-def _solve(A, U, q, rhs, v, dual, dtau):
-    """``A D A^T dual = rhs - A q``, dtau = A^T dual."""
-    matvec(A, q, v)
-    for i in range(dual.size):
-        dual[i] = rhs[i] - v[i]
-    cholesky_solve(U, dual)
-    rmatvec(A, dual, dtau)
 
 
 @jit_inner
@@ -97,10 +97,10 @@ def _add_second_order(side, d, dtau_0, dtau_1, out):
 
 
 @jit_inner
-def _choose_step(A, y_size, reach, minus, plus, dtau_0, dtau_1, change, v):
+def _choose_step(A, y_size, reach, minus, plus, dtau_0, dtau_1, change, q, v, v_q):
     """The step d, at most `reach`, about the largest whose second order can be trusted.
 
-    Fills `change` and, in `v`, A times it, and the `fix` of both sides.
+    Fills `change`, `q` (that without what `fix` removes), A times both, and `fix` of both sides.
     """
     d = reach
     for _ in range(40):
@@ -108,22 +108,54 @@ def _choose_step(A, y_size, reach, minus, plus, dtau_0, dtau_1, change, v):
             change[j] = 0.0
         worst = _add_second_order(minus, d, dtau_0, dtau_1, change)
         worst = max(worst, _add_second_order(plus, d, dtau_0, dtau_1, change))
-        matvec(A, change, v)
-        size = 0.0
-        for i in range(v.size):
-            size = max(size, abs(v[i]) / y_size)
-        if d == 0.0 or (size < _TRUST_RESIDUAL and worst < _TRUST_LOG):
-            return d
+        if d == 0.0 or worst < _TRUST_LOG:
+            for j in range(q.size):
+                q[j] = change[j] - (minus.P[j] * minus.fix[j] - plus.P[j] * plus.fix[j])
+            two_matvecs(A, change, q, v, v_q)
+            size = 0.0
+            for i in range(v.size):
+                size = max(size, abs(v[i]) / y_size)
+            if d == 0.0 or size < _TRUST_RESIDUAL:
+                return d
         d = 0.8 * d if d > 1e-3 else 0.0
     return d
 
 
 @jit_inner
 def take(side, d, dtau_0, dtau_1, correction):
-    """Take the step with its correction."""
+    """Take the step with its correction; `fix` is then the P before."""
     for j in range(side.P.size):
         u = -side.w[j] - d + side.sign * (dtau_0[j] + d * dtau_1[j] + correction[j]) - side.fix[j]
+        side.fix[j] = side.P[j]
         side.P[j] = max(side.P[j] * growth(u), _TINY)
+
+
+@jit_inner
+def add_left(side, L, tau, q):
+    """After a step: add to q what P is, but for what w asks for; w is cut to what is corrected."""
+    for j in range(tau.size):
+        w = math.log(side.P[j]) + L - side.sign * tau[j]
+        side.w[j] = min(max(w, -_AT_ONCE), _AT_ONCE)
+        q[j] += side.sign * (side.P[j] - side.fix[j] * side.w[j])
+
+
+@jit_inner
+def take_again(side, correction):
+    """Correct a step by the matrix that it was taken with.
+
+    That has the P before: up to there P follows tau in its logarithm, beyond it grows as there.
+    """
+    for j in range(side.P.size):
+        u = side.sign * correction[j] - side.w[j]
+        P, before = side.P[j], side.fix[j]
+        if u <= 0.0:
+            P *= math.exp(u * min(1.0, before / P))
+        elif before <= P:
+            P += u * before
+        else:
+            room = math.log(before / P)
+            P = P * math.exp(u) if u < room else before * (1.0 + u - room)
+        side.P[j] = max(P, _TINY)
 
 
 @jit_inner
@@ -167,47 +199,76 @@ def new_halves(point):
 
 
 @jit
-def assess(A, y, log_eps, minus, plus, point, r):
-    """Fill w, D and r = y - A psi; the largest mismatch that can be seen, and r over y."""
+def assess(A, y, log_eps, minus, plus, point, rows):
+    """Fill w, D and `rows`; the largest mismatch that can be seen, and y - A psi over y.
+
+    rows[0] = y - A psi and rows[1] = A (P_- w_- - P_+ w_+), of which the next step is made.
+    """
     N, size, left = point.tau.size, 0.0, 0.0
-    psi, v = np.empty(N), np.empty(r.size)
+    psi, moved = np.empty(N), np.empty(N)
     worst = _mismatches(-log_eps, point.tau, minus)
     worst = max(worst, _mismatches(-log_eps, point.tau, plus))
     for j in range(N):
         psi[j] = point.minus[j] - point.plus[j]
+        moved[j] = point.minus[j] * minus.w[j] - point.plus[j] * plus.w[j]
         point.D[j] = point.minus[j] + point.plus[j]
-    matvec(A, psi, v)
-    for i in range(r.size):
-        r[i] = y[i] - v[i]
-        size, left = max(size, abs(y[i])), max(left, abs(r[i]))
+    two_matvecs(A, psi, moved, rows[0], rows[1])
+    for i in range(y.size):
+        rows[0, i] = y[i] - rows[0, i]
+        size, left = max(size, abs(y[i])), max(left, abs(rows[0, i]))
     return worst, left / size
 
 
+@jit_inner
+def _correct_again(A, y, L, U, minus, plus, tau, q, v, correction):
+    """Once more with the factored matrix, for what is left after a step."""
+    for j in range(q.size):
+        q[j] = 0.0
+    add_left(minus, L, tau, q)
+    add_left(plus, L, tau, q)
+    matvec(A, q, v)
+    for i in range(v.size):
+        v[i] = y[i] - v[i]
+    cholesky_solve(U, v)
+    rmatvec(A, v, correction)
+    take_again(minus, correction)
+    take_again(plus, correction)
+    for j in range(tau.size):
+        tau[j] += correction[j]
+
+
 @jit
-def go_down(A, y, log_eps, target, gram, minus, plus, point, r):
-    """One step, from gram = A D A^T, which is overwritten: (log eps, whether that is definite)."""
+def go_down(A, y, log_eps, target, gram, minus, plus, point, rows, again):
+    """One step, from gram = A D A^T, which is overwritten, corrected `again` times.
+
+    Returns log eps there, and whether the matrix is definite.
+    """
     m, N = A.shape
-    v, dual, zero, size = np.empty(m), np.empty(m), np.zeros(m), 0.0
-    q, dtau_0, dtau_1, correction = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
-    for i in range(m):
-        size = max(size, abs(y[i]))
+    v, v_q, dual_0, dual_1, size = np.empty(m), np.empty(m), np.empty(m), np.empty(m), 0.0
+    dtau_0, dtau_1, correction, q = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
     if not cholesky(gram):
         return log_eps, False
-    for j in range(N):
-        q[j] = -point.minus[j] * minus.w[j] + point.plus[j] * plus.w[j]
-    _solve(A, gram, q, r, v, dual, dtau_0)
-    for j in range(N):
-        q[j] = point.plus[j] - point.minus[j]
-    _solve(A, gram, q, zero, v, dual, dtau_1)
-    d = _choose_step(A, size, log_eps - target, minus, plus, dtau_0, dtau_1, q, v)
-    for j in range(N):
-        q[j] -= point.minus[j] * minus.fix[j] - point.plus[j] * plus.fix[j]
-    _solve(A, gram, q, zero, v, dual, correction)
+    for i in range(m):
+        size = max(size, abs(y[i]))
+        dual_0[i] = rows[0, i] + rows[1, i]
+        dual_1[i] = y[i] - rows[0, i]  # A psi
+    cholesky_solve(gram, dual_0)
+    cholesky_solve(gram, dual_1)
+    two_rmatvecs(A, dual_0, dual_1, dtau_0, dtau_1)
+    reach = log_eps - target
+    d = _choose_step(A, size, reach, minus, plus, dtau_0, dtau_1, correction, q, v, v_q)
+    for i in range(m):
+        v_q[i] = -v_q[i]
+    cholesky_solve(gram, v_q)
+    rmatvec(A, v_q, correction)
     take(minus, d, dtau_0, dtau_1, correction)
     take(plus, d, dtau_0, dtau_1, correction)
     for j in range(N):
         point.tau[j] += dtau_0[j] + d * dtau_1[j] + correction[j]
-    return target if d == log_eps - target else log_eps - d, True
+    log_eps = target if d == reach else log_eps - d
+    for _ in range(again):
+        _correct_again(A, y, -log_eps, gram, minus, plus, point.tau, q, v, correction)
+    return log_eps, True
 
 
 @jit

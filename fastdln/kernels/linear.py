@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit, jit_inner, jit_returning
+from fastdln.kernels.blocked import BLOCKED_FROM, cholesky_in_tiles, invert_in_tiles
 from fastdln.kernels.descent_lanes import LANES, TILE, add_tile, four_dots
 from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
@@ -29,6 +30,8 @@ __all__ = [
     "padded_size",
     "rmatvec",
     "squares_of",
+    "two_matvecs",
+    "two_rmatvecs",
     "unfold",
     "weighted_gram",
 ]
@@ -104,6 +107,47 @@ def rmatvec(A, w, out):
         row, wi = A[i], w[i]
         for j in range(N):
             out[j] += wi * row[j]
+        i += 1
+
+
+@jit
+def two_matvecs(A, x0, x1, out0, out1):
+    """`matvec` of two vectors at once: four rows of A are at hand for both."""
+    m, N = A.shape
+    if N < LANES:
+        matvec(A, x0, out0)
+        matvec(A, x1, out1)
+        return
+    acc, sums = np.empty((4, LANES)), np.empty(4)
+    for i in range(0, m, 4):
+        dot_four(A, i, x0, acc, sums)
+        for r in range(min(4, m - i)):
+            out0[i + r] = sums[r]
+        dot_four(A, i, x1, acc, sums)
+        for r in range(min(4, m - i)):
+            out1[i + r] = sums[r]
+
+
+@jit
+def two_rmatvecs(A, w, z, out0, out1):
+    """`rmatvec` of two vectors at once."""
+    m, N = A.shape
+    for j in range(N):
+        out0[j], out1[j] = 0.0, 0.0
+    i = 0
+    while i + 4 <= m:
+        r0, r1, r2, r3 = A[i], A[i + 1], A[i + 2], A[i + 3]
+        w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
+        z0, z1, z2, z3 = z[i], z[i + 1], z[i + 2], z[i + 3]
+        for j in range(N):
+            out0[j] += (w0 * r0[j] + w1 * r1[j]) + (w2 * r2[j] + w3 * r3[j])
+            out1[j] += (z0 * r0[j] + z1 * r1[j]) + (z2 * r2[j] + z3 * r3[j])
+        i += 4
+    while i < m:
+        row, wi, zi = A[i], w[i], z[i]
+        for j in range(N):
+            out0[j] += wi * row[j]
+            out1[j] += zi * row[j]
         i += 1
 
 
@@ -263,6 +307,8 @@ def _add_row(factor, M, k, i):
 def invert(M):
     """M^-1 by Gauss-Jordan elimination in place, with partial pivoting."""
     m = M.shape[0]
+    if m >= BLOCKED_FROM:
+        return invert_in_tiles(M)
     out, pivots = M.copy(), np.empty(m, np.int64)
     for k in range(m):
         pivot = k
@@ -300,6 +346,8 @@ def inverse_of(M):
 def cholesky(M):
     """Overwrite the upper triangle of M by U with ``M = U.T @ U``; False if not definite."""
     m = M.shape[0]
+    if m >= BLOCKED_FROM:
+        return cholesky_in_tiles(M)
     for k in range(m):
         pivot = M[k, k]
         if not pivot > 0.0:
@@ -314,20 +362,37 @@ def cholesky(M):
     return True
 
 
+@jit_inner
+def _dot(x, y):
+    """x . y, in eight partial sums where there are as many."""
+    whole, rest = x.size - x.size % 8, 0.0
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(0, whole, 8):
+        s0 += x[k] * y[k]
+        s1 += x[k + 1] * y[k + 1]
+        s2 += x[k + 2] * y[k + 2]
+        s3 += x[k + 3] * y[k + 3]
+        s4 += x[k + 4] * y[k + 4]
+        s5 += x[k + 5] * y[k + 5]
+        s6 += x[k + 6] * y[k + 6]
+        s7 += x[k + 7] * y[k + 7]
+    for k in range(whole, x.size):
+        rest += x[k] * y[k]
+    return (((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))) + rest
+
+
 @jit
 def cholesky_solve(U, x):
     """Overwrite x by the solution of ``U.T @ U @ z = x``."""
     m = U.shape[0]
     for k in range(m):
+        row, rest = U[k, k + 1 :], x[k + 1 :]
         x[k] /= U[k, k]
         t = x[k]
-        for j in range(k + 1, m):
-            x[j] -= U[k, j] * t
+        for j in range(rest.size):
+            rest[j] -= row[j] * t
     for k in range(m - 1, -1, -1):
-        s = x[k]
-        for j in range(k + 1, m):
-            s -= U[k, j] * x[j]
-        x[k] = s / U[k, k]
+        x[k] = (x[k] - _dot(U[k, k + 1 :], x[k + 1 :])) / U[k, k]
 
 
 @jit

@@ -20,7 +20,14 @@ import numpy as np
 from fastdln._jit import jit, jit_inner, jit_returning
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.extended import dd_add, dd_add_double
-from fastdln.kernels.linear import copy_to, invert, matvec, rmatvec
+from fastdln.kernels.linear import (
+    copy_to,
+    invert,
+    matvec,
+    rmatvec,
+    two_matvecs,
+    two_rmatvecs,
+)
 
 __all__ = [
     "Apart",
@@ -33,6 +40,8 @@ __all__ = [
     "open_basis",
     "solve_dd",
     "to_basis",
+    "two_from_basis",
+    "two_to_basis",
     "vanishing_columns",
     "zero_rows",
 ]
@@ -217,36 +226,73 @@ def zero_rows(basis, apart, far):
 
 
 @jit_inner
-def to_basis(A, basis, apart, w, rest, out):
-    """``out = A_B^-1 A w``, with `rest` (N) as work space."""
-    m = out.size
+def _outside(basis, apart, w, rest):
+    """w without the basis and the columns apart."""
     copy_to(w, rest)
     for j in basis.columns:
         rest[j] = 0.0
     for j in apart.columns:
         rest[j] = 0.0
-    v = np.empty(m)
-    matvec(A, rest, v)
-    matvec(basis.inverse, v, out)
-    for i in range(m):
+
+
+@jit_inner
+def _add_inside(basis, apart, w, out):
+    for i in range(out.size):
         out[i] += w[basis.columns[i]]
     for k in range(apart.columns.size):
         t = w[apart.columns[k]]
-        for i in range(m):
+        for i in range(out.size):
             out[i] += apart.g_hi[k, i] * t
+
+
+@jit_inner
+def to_basis(A, basis, apart, w, rest, out):
+    """``out = A_B^-1 A w``, with `rest` (N) as work space."""
+    v = np.empty(out.size)
+    _outside(basis, apart, w, rest)
+    matvec(A, rest, v)
+    matvec(basis.inverse, v, out)
+    _add_inside(basis, apart, w, out)
+
+
+@jit_inner
+def two_to_basis(A, basis, apart, w, z, rest, other, out, out_z):
+    """`to_basis` of w and z at once; `rest` and `other` are work space."""
+    v, v_z = np.empty(out.size), np.empty(out.size)
+    _outside(basis, apart, w, rest)
+    _outside(basis, apart, z, other)
+    two_matvecs(A, rest, other, v, v_z)
+    matvec(basis.inverse, v, out)
+    matvec(basis.inverse, v_z, out_z)
+    _add_inside(basis, apart, w, out)
+    _add_inside(basis, apart, z, out_z)
+
+
+@jit_inner
+def _set_inside(basis, apart, t, out):
+    for i in range(t.size):
+        out[basis.columns[i]] = t[i]
+    for k in range(apart.columns.size):
+        s = 0.0
+        for i in range(t.size):
+            s += apart.g_hi[k, i] * t[i]
+        out[apart.columns[k]] = s
 
 
 @jit_inner
 def from_basis(A, basis, apart, t, out):
     """``out = A^T A_B^-T t``, exact on B and by G on E."""
-    m = t.size
-    dual = np.empty(m)
+    dual = np.empty(t.size)
     rmatvec(basis.inverse, t, dual)
     rmatvec(A, dual, out)
-    for i in range(m):
-        out[basis.columns[i]] = t[i]
-    for k in range(apart.columns.size):
-        s = 0.0
-        for i in range(m):
-            s += apart.g_hi[k, i] * t[i]
-        out[apart.columns[k]] = s
+    _set_inside(basis, apart, t, out)
+
+
+@jit_inner
+def two_from_basis(A, basis, apart, t, u, out, out_u):
+    """`from_basis` of t and u at once."""
+    dual, dual_u = np.empty(t.size), np.empty(t.size)
+    two_rmatvecs(basis.inverse, t, u, dual, dual_u)
+    two_rmatvecs(A, dual, dual_u, out, out_u)
+    _set_inside(basis, apart, t, out)
+    _set_inside(basis, apart, u, out_u)

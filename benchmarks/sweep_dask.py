@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import fastdln as fd
+from benchmarks.ceiling import side_by_side
 from fastdln.sweep_store import Store
 
 GRID = {
@@ -65,10 +66,17 @@ def one_lost(client: Any) -> None:
     print(f"one of two workers killed after 5 of {written[0]} chunks; same bits: {same}")
 
 
+def alone() -> None:
+    """A quarter of the sweep on one thread of this process."""
+    fd.sweep(**{**GRID, "seed": range(25)}, workers=1)
+
+
 def main() -> None:
     """Medians, and their ratio."""
     one, two = (statistics.median(with_workers(count)) for count in (1, 2))
     print(f"20,000 limits: one worker {one:.2f} s, two workers {two:.2f} s: {one / two:.2f} times")
+    most = 2.0 * side_by_side(alone, rounds=_ROUNDS)
+    print(f"two bare processes of the same sweep, against one: {most:.2f} times")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import fastdln as fd
+from benchmarks.ceiling import side_by_side
 from fastdln.sweep_work import one_thread_each
 
 _TABLE = {"dataset": "gaussian", "m": 20, "N": 100, "sparsity": 5}
@@ -56,6 +57,8 @@ def compare(title: str, grid: dict[str, Any], rounds: int) -> None:
     print(f"  sweep, one thread         {one:7.2f} s: {one / kernel:.3f} times,")
     print(f"    {1e6 * (one - kernel) / count:.0f} us of overhead a configuration")
     print(f"  sweep, two threads        {two:7.2f} s: efficiency {one / two / 2:.3f}")
+    most = side_by_side(plain, grid, rounds=rounds)
+    print(f"    (two bare processes of plain calls beside each other: {most:.3f})")
 
 
 def main() -> None:

@@ -5,38 +5,37 @@ columns that matter most, a working set found by their tau, are solved as a dens
 problem: that gives the basis and the start. Newton's method on all columns then runs in basis
 coordinates with double-double residuals, as in `kernels.polish`, one reading of A a step.
 
-Of many rows A D A^T is what costs. Far from the solution that of a sample of the light columns
-takes its place (it affects the steps, but not where they lead); close to it that of all columns is
-formed once and kept.
+Of many rows A D A^T is what costs, and readings of a large file. Newton's method on columns that
+are held in memory and a sample of the others comes first; made to agree with each reading of
+all, it tells how A D A^T has changed since that of all columns was formed, once. Where nothing can
+be held A D A^T of a sample of the light columns takes its place far from the solution (it affects
+the steps, but not where they lead).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastdln import _piece_work as work
+from fastdln._basis_state import Factored, State, largest_of, make_basis
+from fastdln._held_columns import Held, Model
 from fastdln._matrix_free import BROKEN, LIMITED, SOLVED, STALLED, Answer
 from fastdln._operator import Matrix
-from fastdln._piece_work import Heaviest, Look, Point, Wanted
-from fastdln._working_set import COSTLY, DenseLimit, WorkingSet, choose_basis, merged, sampling
+from fastdln._piece_work import Heaviest, Wanted
+from fastdln._working_set import (
+    COSTLY,
+    DenseLimit,
+    Start,
+    WorkingSet,
+    choose_basis,
+)
 from fastdln.kernels.bound import EVALUATION
-from fastdln.kernels.compensated import matvec_dd
-from fastdln.kernels.linear import cholesky, cholesky_solve, inverse_of, multiply
+from fastdln.kernels.linear import cholesky_solve
 from fastdln.kernels.select import select_basis
 from fastdln.kernels.sparse_points import finish_near, finish_points
-from fastdln.kernels.sparse_rows import (
-    add_to_sum,
-    basis_tau,
-    clean_solve,
-    row_balance,
-    shift_slacks,
-)
-from fastdln.kernels.tableau import solve_dd
 
 __all__ = ["MOST_ROWS", "follow_pieces"]
 
@@ -54,227 +53,156 @@ _CLOSE = 0.1  # size of a correction there
 _CHORD = 0.01  # size of a correction from which a matrix that cost much is kept
 _SAMPLED = 12  # readings after which a sample has not led there
 _NEAR = 0.3  # size of a correction from which the next are smaller, if S is right
-_ROUGH = 1e-5  # size of a correction above which plain sums do
-_PLAIN_DIGITS = 1e-10  # what these cannot see, beside psi
-_TIGHT = 1e-6  # least slack for which tau does without a low part
 _NEARLY = 64.0 * 2.0**-52  # bound on the size of one that may be rounding
 _NOISE = 1e-10  # size from which one that does not shrink is rounding
+_SMALL = 1e-5  # size of a correction from which what a sample tells does
 _SHRINKS = 0.1  # by which factor corrections become smaller while S is good enough
 _SETTLED = 1e-7  # size of a correction after which the matrix is not made anew
 _FINE = 2.0**-100  # of products in double-double
 _NO_BOUND = math.inf, math.inf
+_SETTLES = 40  # steps with a sample
+_SETTLED_HELD = 0.03  # size of a correction after which more of them are of no use
+_FINEST = 1e-4  # the least that is asked of them
+_LEADS = 0.05  # how much smaller the next correction is then, about
+_INNER = 1e-3  # size of a correction from which they go on from there
+_GATHERINGS = 3  # of columns to be held, at most
+_FAR = 0.1, 1.0  # slack below which a column weighs much, for p > 2 and p = 2
 _RESOLVED = 1e-8  # least slack outside the basis for which tau alone is vouched for
 
 
-class _Basis(NamedTuple):
-    columns: Indices
-    matrix: Array
-    inverse: Array
-    transpose: Array
-    inverse_t: Array
-    x_hi: Array  # A_B^-1 y
-    x_lo: Array
-
-
-def _make_basis(A_B: Array, columns: Indices, y: Array) -> _Basis:
-    inverse, transpose = inverse_of(A_B), np.ascontiguousarray(A_B.T)
-    x_hi, x_lo = np.empty(y.size), np.empty(y.size)
-    clean_solve(A_B, inverse, y, np.zeros(y.size), x_hi, x_lo)
-    return _Basis(
-        columns, A_B, inverse, transpose, np.ascontiguousarray(inverse.T), x_hi, x_lo
-    )  # fmt: skip
-
-
-def _largest(found: Iterable[Look]) -> Look:
-    return Look(*np.max(list(found), axis=0).tolist())
-
-
-class _Reducer:
-    """One target: the state in basis coordinates, and readings of A."""
-
-    def __init__(self, matrix: Matrix, y: Array, p: float, L: float, L_low: float) -> None:
-        m = y.size
-        self.matrix, self.y, self.p, self.p_is_2 = matrix, y, p, p == 2.0
-        self.b = p / (p - 2.0) if p > 2.0 else 1.0
-        self.scale = max(1.0, self.b / 3.0)
-        self.L, self.L_low = L, L_low
-        self.top, self.top_low = (L, L_low) if self.p_is_2 else (1.0, 0.0)
-        self.parts = matrix.parts()
-        self.dual_hi, self.dual_lo = np.empty(m), np.empty(m)
-        self.psi_B, self.D_B = np.empty(m), np.zeros(m)
-        self.every = sampling(matrix)
-        self.residual = math.nan
-        self.longest = self.steepest = self.tightest = self.apart = math.inf
-
-    def set_state(self, basis: _Basis, sgn: Array, s: Array) -> None:
-        """Begin at these slacks of a basis."""
-        self.basis, self.sgn = basis, sgn
-        self.s_hi, self.s_lo = s, np.zeros_like(s)
-
-    def set_dual(self) -> None:
-        """The dual of the slacks."""
-        t_hi, t_lo = np.empty(self.y.size), np.empty(self.y.size)
-        basis_tau(self.top, self.top_low, self.sgn, self.s_hi, self.s_lo, t_hi, t_lo)
-        transpose, inverse_t = self.basis.transpose, self.basis.inverse_t
-        solve_dd(transpose, inverse_t, t_hi, t_lo, self.dual_hi, self.dual_lo)
-
-    def rough_will_do(self, last: float) -> bool:
-        """Whether sums in double tell a step after one of this size from their rounding."""
-        if last < _ROUGH or (not self.p_is_2 and self.tightest < _TIGHT):
-            return False
-        seen = min(last, 1.0) * float(np.min(self.D_B))  # of the last reading
-        return seen > _PLAIN_DIGITS * float(np.max(np.abs(self.basis.x_hi)))
-
-    def read(self, wanted: Wanted) -> tuple[Array, Array]:
-        """Fill the N-vectors; returns the rows' residual and A_rest D_rest A_rest^T."""
-        m, basis = self.y.size, self.basis
-        self.set_dual()
-        point = Point(
-            self.p, self.L, self.L_low, self.dual_hi, self.dual_lo, basis.columns, self.sgn,
-            self.s_hi, self.s_lo,
-        )  # fmt: skip
-        v_hi, v_lo, gram = np.zeros(m), np.zeros(m), np.zeros((m, m))
-        self.sums = np.zeros(m)
-        self.longest, self.steepest = 0.0, 0.0
-        self.tightest = self.apart = math.inf
-        for part in self.parts.each(work.read, point, wanted):
-            add_to_sum(v_hi, v_lo, part.v_hi, part.v_lo)
-            if part.gram is not None:
-                gram += part.gram
-            if part.sums is not None:
-                self.sums += part.sums
-            here, psi, D = part.basis
-            self.psi_B[here], self.D_B[here] = psi, D
-            self.longest = max(self.longest, part.longest)
-            self.steepest = max(self.steepest, part.steepest)
-            self.tightest = min(self.tightest, part.tightest)
-            self.apart = min(self.apart, part.apart)
-        w_hi, w_lo, rows = np.empty(m), np.empty(m), np.empty(m)
-        solve_dd(basis.matrix, basis.inverse, v_hi, v_lo, w_hi, w_lo)
-        row_balance(basis.x_hi, basis.x_lo, self.psi_B, w_hi, w_lo, rows)
-        left = (self.y - basis.matrix @ self.psi_B) - (v_hi + v_lo)
-        self.residual = float(np.linalg.norm(left))
-        return rows, gram
-
-    def size(self, dt: Array, look: Look) -> tuple[float, float]:
-        """Size of a step dt of tau_B: about that of psi, and of log psi.
-
-        Where eps is large all tau are small, and the first is relative to the largest.
-        """
-        own = np.abs(dt) if self.p_is_2 else self.scale * np.abs(dt) / self.s_hi
-        step = max(float(np.max(np.abs(dt))), look.step)
-        move = max(float(np.max(own)), look.move)
-        tau = max(self.top - self.tightest, 0.0)
-        return max(move, step / max(min(tau, 1.0), step)), move
-
-    def at_most(self, dual: Array) -> Look:
-        """What a step of the dual can do to the columns outside: no reading of A is needed."""
-        length = float(np.linalg.norm(dual))
-        step = length * self.longest
-        return Look(step, step if self.p_is_2 else self.scale * length * self.steepest)
-
-    def look(self, dual: Array) -> Look:
-        """What it does do."""
-        return _largest(self.parts.each(work.look, *self.given(dual)))
-
-    def given(self, dual: Array) -> tuple[Array, Indices, bool, float]:
-        """What `work.look` needs."""
-        return dual, self.basis.columns, self.p_is_2, self.scale
-
-    def newton(self, gram: Array) -> tuple[Array, Array, float] | None:
-        """S = I + K K^T factored, the scaling C, and the largest diagonal of K K^T."""
-        m = self.y.size
-        scale = 1.0 / np.sqrt(self.D_B)
-        product, S = np.empty((m, m)), np.empty((m, m))
-        multiply(self.basis.inverse, gram, product)
-        multiply(product, self.basis.inverse_t, S)
-        S *= scale[:, np.newaxis] * scale
-        worst = float(np.max(np.diagonal(S)))
-        S[np.diag_indices(m)] += 1.0
-        return (S, scale, worst) if math.isfinite(worst) and cholesky(S) else None
+class _Reducer(State):
+    """One target: where Newton's method begins, goes and ends."""
 
     def share(self, last: float, before: float, held: int) -> int:
         """`Wanted.every` of the next reading, after corrections of these sizes; 0: keep S."""
         if last <= _SETTLED and held == 1:  # a new matrix would hardly differ from the last
             return 0
+        if self.held is not None:
+            return self.share_held(last, before, held)
         if self.y.size < COSTLY or last > _CHORD:
             return self.every
         return 0 if held == 1 and last < _SHRINKS * before else 1
+
+    @staticmethod
+    def share_held(last: float, before: float, held: int) -> int:
+        """The same, where a sample and held columns tell about as much."""
+        if last == math.inf:
+            return 0
+        shrinks = last < _SHRINKS * before
+        if shrinks and (held == 1 or last < _SMALL or last > _CLOSE):
+            return 0
+        return 1
+
+    def settle(self, held: Held, sample: int, goal: float, model: Model | None = None) -> bool:
+        """Newton's method with a sample in place of what is not held, at first from `model`."""
+        fresh, last = 0, math.inf
+        for _ in range(_SETTLES):
+            model = model or self.read_model(held, sample)
+            self.take_model(model)
+            offset, matrix, origin = self.offset
+            factored = None
+            if self.far > 0.0 or self.p_is_2:
+                factored = self.newton(model.gram + matrix)
+            self.systems += 1
+            if factored is None:
+                return False
+            v = model.v + (offset + matrix @ (self.dual_hi - origin))
+            rows = self.balance(v, np.zeros_like(v))
+            step, dual, size, move = self.step(factored, rows)
+            if not math.isfinite(move):
+                return False
+            if move > self.longest_move and size < 2.0 * last:
+                move = min(move, self.ahead(held, sample, step, dual))
+            self.move(step, move)
+            if size < goal:
+                return True
+            last, model = size, None
+            if factored[2] > (_WIDE if size < _CLOSE else _SPREAD) and fresh < 2:
+                fresh += 1
+                if not self.reselect(held):
+                    return False
+        return False
+
+    def ahead(self, held: Held, sample: int, step: Array, dual: Array) -> float:
+        """The move of a step, where slacks may grow more than shrink."""
+        own = self.sgn * step
+        return max(
+            work.eased(own if self.p_is_2 else self.scale * own / self.s_hi),
+            held.look_ahead(*self.given(dual)),
+            held.look_around(dual, self.point(), sample, self.scale),
+        )
 
     def solve(self, limit: int) -> tuple[int, int, Bound]:
         """Newton's method: (code, corrections, error bounds)."""
         last, before, refreshed, fresh, held = math.inf, math.inf, False, False, 0
         least = math.inf  # size from which a small correction is rounding
-        factored: tuple[Array, Array, float] | None = None
+        factored: Factored | None = None
         for count in range(1, limit + 1):
             every = self.share(last, before, held)
-            wanted = Wanted(every, not self.rough_will_do(last))
+            fine = not self.rough_will_do(last)
+            wanted = Wanted(every, fine, fine and last < _NOISE, self.held_index)
             rows, gram = self.read(wanted)
-            if every > 0:
-                factored, held = self.newton(gram), every
+            if self.missed():
+                again = count <= _GATHERINGS and self._begin_held(self.dual_hi.copy())
+                if not again and not self.begin_again():
+                    return STALLED, count, _NO_BOUND
+                continue
+            model = None
+            if self.held is not None and last > _SETTLED:
+                model, gram = self.compare(self.held, every, gram)
+            if every > 0 or model is not None:
+                factored, held = self.newton(gram), every or held
+                self.systems += 1
             if factored is None:
                 return STALLED, count, _NO_BOUND
-            S, scale, worst = factored
-            step = rows * scale
-            cholesky_solve(S, step)
-            step *= scale
-            dual = self.basis.inverse_t @ step
-            size, move = self.size(step, self.at_most(dual))
+            step, dual, size, move = self.step(factored, rows)
             if size < _NOISE and wanted.fine and (size < _NEARLY or size > least):
                 size, bound = self.last_look(factored, rows, step, dual)
                 if size < 2.0 * _ULP or size > least:
                     return SOLVED, count, bound
+            elif model is not None and size > _INNER and not fine and self.led(model, size):
+                size, move = _LEADS * size, 0.0
             elif move > self.longest_move:  # then it matters how much
                 size, move = self.size(step, self.look(dual))
             if not math.isfinite(move):
                 return STALLED, count, _NO_BOUND
-            damp = self.longest_move / move if move > self.longest_move else 1.0
-            shift_slacks(self.s_hi, self.s_lo, self.sgn * step * damp)
-            if held > 1 and (count > _SAMPLED or 0.5 * last < size < _NEAR):
+            if move > 0.0:
+                self.move(step, move)
+            if held != 1 and (count > _SAMPLED or 0.5 * last < size < _NEAR):
                 self.every = 1  # a sample says too little about these columns
             before, last, least = last, size, 0.25 * size if wanted.fine else math.inf
-            fresh = not (fresh or refreshed) and worst > (_WIDE if last < _CLOSE else _SPREAD)
+            fresh = not (fresh or refreshed) and factored[2] > (
+                _WIDE if last < _CLOSE and self.held is None else _SPREAD
+            )
             if fresh:
                 refreshed, held = last < _CLOSE, 0
-                if not self.reselect():
+                if not self.reselect(self.held):
                     return STALLED, count, _NO_BOUND
         return LIMITED, limit, _NO_BOUND
 
+    def compare(self, held: Held, every: int, gram: Array) -> tuple[Model, Array]:
+        """What the sample tells at a reading; A D A^T as the two tell it together."""
+        model = self.read_model(held, -1)
+        matrix = gram - model.gram if every == 1 else self.offset[1]
+        self.offset = self.v - model.v, matrix, self.dual_hi.copy()
+        return model, model.gram + matrix
+
+    def led(self, model: Model, size: float) -> bool:
+        """Whether the sample, made to agree with a reading, leads on from there."""
+        assert self.held is not None
+        before = self.state()
+        if self.settle(self.held, -1, max(_SETTLED_HELD * min(size, 1.0), _FINEST), model):
+            return True
+        self.back_to(before)
+        return False
+
     @property
-    def longest_move(self) -> float:
-        """Of log psi in one step."""
-        return 2.0 if self.p_is_2 else 0.7
-
-    def reselect(self) -> bool:
-        """Choose the basis by the D of the last reading."""
-        self.set_dual()
-
-        def candidates(count: int) -> Heaviest:
-            return merged(self.parts.each(work.heaviest, count), count)
-
-        also = Heaviest(self.basis.columns, self.D_B)
-        found = choose_basis(self.matrix, candidates, also)
-        if found is None:
-            return False
-        columns, A_B = found
-        old = dict(zip(self.basis.columns.tolist(), range(self.y.size), strict=True))
-        basis = _make_basis(A_B, columns, self.y)
-        t_hi, t_lo = np.empty(self.y.size), np.empty(self.y.size)
-        matvec_dd(basis.transpose, self.dual_hi, self.dual_lo, t_hi, t_lo)
-        sgn = np.where(t_hi >= 0.0, 1.0, -1.0)
-        s_hi, s_lo = np.full_like(t_hi, self.top), np.full_like(t_hi, self.top_low)
-        add_to_sum(s_hi, s_lo, -sgn * t_hi, -sgn * t_lo)
-        for i, j in enumerate(columns.tolist()):
-            if j in old:  # keeps its relative accuracy, however small
-                s_hi[i], s_lo[i], sgn[i] = (
-                    values[old[j]] for values in (self.s_hi, self.s_lo, self.sgn)
-                )
-        self.set_state(basis, sgn, s_hi)
-        self.s_lo = s_lo
-        return True
+    def held_index(self) -> Indices:
+        """Columns that are held."""
+        return np.empty(0, np.int64) if self.held is None else self.held.index
 
     def last_look(
-        self, factored: tuple[Array, Array, float], rows: Array, step: Array, dual: Array
+        self, factored: Factored, rows: Array, step: Array, dual: Array
     ) -> tuple[float, Bound]:
         """The size of a step, exactly; and the bound.
 
@@ -292,7 +220,7 @@ class _Reducer:
         dtau = scale * (np.abs(inverse) @ (scale * rho))
         doubt = np.abs(basis.inverse).T @ dtau + _FINE * np.abs(self.dual_hi)
         found = list(self.parts.each(work.last_look, self.given(dual), doubt))
-        size, _ = self.size(step, _largest(look for look, _ in found))
+        size, _ = self.size(step, largest_of(look for look, _ in found))
         if not self.p_is_2 and self.apart < _RESOLVED:
             return size, _NO_BOUND
         own, moved = np.abs(self.psi_B), dtau * self.D_B
@@ -303,12 +231,11 @@ class _Reducer:
         first = first / (1.0 - first) if first < 1.0 else math.inf  # relative to the true psi
         return size, (first, evaluation * largest[2] + largest[1])
 
-    def begin(self, working: WorkingSet) -> bool:
+    def begin(self) -> bool:
         """Set the state near the solution; False if no basis is found."""
-        m = self.y.size
+        m, working = self.y.size, self.working
         if working.L_start + 1.0 < self.L:
-            found = working.solve(self.L)
-            return found is not None and self._take_over(working.index, *found)
+            return self._begin_held() or self.begin_again()
 
         def nearest(count: int) -> Heaviest:  # psi is nearly linear in lambda
             columns = working.nearest(count).columns
@@ -318,12 +245,52 @@ class _Reducer:
         chosen = choose_basis(self.matrix, nearest, also)
         if chosen is None:
             return False
-        basis = _make_basis(chosen[1], chosen[0], self.y)
+        basis = make_basis(chosen[1], chosen[0], self.y)
         self.set_state(basis, np.ones(m), np.full(m, self.top))
         return True
 
-    def _take_over(self, index: Indices, A: Array, psi: Array, slack: Array) -> bool:
+    def _begin_held(self, dual: Array | None = None) -> bool:
+        """Near the solution by columns that weigh much at a dual, and a sample of the others."""
+        for _ in range(_GATHERINGS):
+            held = self.working.hold(self.L, dual, self.held)
+            self.held, before = held, None if dual is None else self.state()
+            self.no_offset()
+            if held is None:
+                return False
+            if dual is not None and (self.p_is_2 or held.fits(dual, self.basis.columns)):
+                assert before is not None
+                goals = [_CLOSE, _SETTLED_HELD][-len(held.samples) :]
+                if not all(self.settle(held, k, goal) for k, goal in enumerate(goals)):
+                    self.back_to(before)
+                return True
+            if not self._take_over(self.working.solve_held(self.L, held)):
+                self.held = None
+                return False
+            before = self.state()
+            if not (self.rough_will_do(math.inf) and self.settle(held, 0, _CLOSE)):
+                self.back_to(before)
+                return True
+            self.set_dual()
+            dual = self.dual_hi.copy()  # others may weigh more there
+        return True
+
+    def begin_again(self) -> bool:
+        """By readings of all columns until none violates."""
+        self.held = None
+        return self._take_over(self.working.solve(self.L))
+
+    def missed(self) -> bool:
+        """Whether a column that is not held weighs more than all that are, or is out of bounds."""
+        if self.held is None:
+            return False
+        out = not self.p_is_2 and self.apart <= 0.0
+        return out or (self.far < _FAR[self.p_is_2] and self.far <= self.tightest)
+
+    def _take_over(self, start: Start | None) -> bool:
         """The basis and slacks of a dense solution, as the start on all columns."""
+        if start is None:
+            return False
+        index, A, psi, slack, _ = start
         D = np.empty_like(psi)
         tau = np.copysign(self.top - slack, psi)
         spare = np.empty_like(psi), np.empty_like(psi), np.empty_like(psi)
@@ -341,7 +308,7 @@ class _Reducer:
         A_B = np.ascontiguousarray(A[:, chosen])
         self.D_B, self.tightest = D[chosen], float(np.min(slack))
         self.set_state(
-            _make_basis(A_B, index[chosen], self.y),
+            make_basis(A_B, index[chosen], self.y),
             np.where(psi[chosen] >= 0.0, 1.0, -1.0), slack[chosen].copy(),
         )  # fmt: skip
         return True
@@ -356,7 +323,7 @@ class _Reducer:
         with np.errstate(divide="ignore"):
             np.log(spare, out=spare)
         dual = self.dual_hi + self.dual_lo
-        return Answer(psi, spare, slack, dual, self.residual, code, count, count)
+        return Answer(psi, spare, slack, dual, self.residual, code, count, self.systems)
 
 
 def follow_pieces(
@@ -366,11 +333,11 @@ def follow_pieces(
     working = WorkingSet(matrix, y, p, dense)
     answers, bounds = [], np.full((L_high.size, 2), math.inf)
     for k, (high, low) in enumerate(zip(L_high.tolist(), L_low.tolist(), strict=True)):
-        reducer = _Reducer(matrix, y, p, high, low)
+        reducer = _Reducer(working, high, low)
         code, count = STALLED, 0
         if working.singular:
             code = BROKEN
-        elif high < _DEEPEST and reducer.begin(working):
+        elif high < _DEEPEST and reducer.begin():
             code, count, bounds[k] = reducer.solve(limit)
         answers.append(reducer.answer(code, count))
     return answers, bounds

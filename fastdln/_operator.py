@@ -8,7 +8,6 @@ memory.
 
 from __future__ import annotations
 
-import copy
 import math
 import mmap
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln._mapped import MappedFile
-from fastdln._piece_work import Part
+from fastdln._parts import Parts
 from fastdln._threads import in_order
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.linear import matvec, rmatvec, weighted_gram
@@ -29,7 +28,6 @@ __all__ = [
     "Blocks",
     "DensePiece",
     "Matrix",
-    "Parts",
     "Products",
     "Sparse",
     "check_none_bad",
@@ -43,7 +41,6 @@ Indices = NDArray[np.int64]
 
 _BLOCK_BYTES = 1 << 23  # of A in one piece; a few pieces are held at a time
 _ROWS = 8  # of a block at a time, where a copy is needed
-_FEWEST = 8  # pieces, at least, where some stand for all
 _SCATTERED = 256  # entries read here and there at a time: each may map 64 kB of a file
 _DOT_TOLERANCE = 1e4  # of the dot test, in units of the last place
 
@@ -69,6 +66,10 @@ class DensePiece:
         out = np.empty(self.width)
         rmatvec(self.block, dual, out)
         return out
+
+    def columns(self, index: Indices) -> Array:
+        """Some of the columns."""
+        return np.ascontiguousarray(self.block[:, index])
 
     def squares(self) -> Array:
         """Squared lengths of the columns."""
@@ -424,38 +425,6 @@ class Blocks(Matrix):
     def dense(self) -> Array:
         """A as an array."""
         return np.ascontiguousarray(np.asarray(self.given), dtype=np.float64)
-
-
-class Parts:
-    """psi, D and the slack of all coordinates, cut as the pieces of A are."""
-
-    def __init__(self, matrix: Matrix) -> None:
-        self._matrix = matrix
-        N = matrix.shape[1]
-        self._psi, self._D, self._slack = (np.empty(N) for _ in range(3))
-        self._parts = [
-            Part(lo, hi, (self._psi[lo:hi], self._D[lo:hi], self._slack[lo:hi]))
-            for lo, hi in matrix.cuts()
-        ]
-
-    def each(self, work: Callable[..., Any], *given: Any) -> Iterator[Any]:
-        """``work(piece, part, *given)`` for every piece, on all cores; results in order."""
-        if getattr(work, "needs_no_piece", False):
-            return (work(None, part, *given) for part in self._parts)
-        return in_order(
-            lambda part: work(self._matrix.piece(part.lo, part.hi), part, *given), self._parts
-        )
-
-    def thin(self, every: int) -> tuple[int, Parts]:
-        """One piece in `every`, or in as many as there are pieces enough for; and that number."""
-        every = max(1, min(every, len(self._parts) // _FEWEST))
-        some = copy.copy(self)
-        some._parts = self._parts[::every]
-        return every, some
-
-    def arrays(self) -> tuple[Array, Array, Array]:
-        """psi, D and slack, shape (N,) each; nothing else is to be done with the parts then."""
-        return self._psi, self._D, self._slack
 
 
 def _cuts(size: int, width: int) -> list[tuple[int, int]]:

@@ -6,7 +6,6 @@ what it returns is small.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +13,36 @@ from numpy.typing import NDArray
 
 from fastdln.kernels.sparse_points import fill_points, finish_near, finish_points
 
-__all__ = ["Heaviest", "Look", "Part", "Point", "Reading", "Wanted", "Worst", "beyond", "heaviest",
-           "largest_tau", "last_look", "longest_column", "look", "plain_gram", "psi_sums", "read",
-           "sums_of", "worst"]  # fmt: skip
+__all__ = [
+    "Heaviest",
+    "Look",
+    "Part",
+    "Point",
+    "Reading",
+    "Sums",
+    "Wanted",
+    "Worst",
+    "beyond",
+    "eased",
+    "heaviest",
+    "largest_tau",
+    "last_look",
+    "longest_column",
+    "look",
+    "look_apart",
+    "nearby",
+    "plain_gram",
+    "psi_sums",
+    "read",
+    "sums_apart",
+    "sums_of",
+    "worst",
+]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_EASIER = 8.0  # how much more slacks may grow in a step than shrink, relative
 _HEAVY = 8.0  # times the mean weight: such columns are never left out of a sample
 
 
@@ -39,6 +61,11 @@ class Part:
         mask = np.ones(self.hi - self.lo, bool)
         mask[columns[(columns >= self.lo) & (columns < self.hi)] - self.lo] = False
         return mask
+
+    def leave_out(self, mask: NDArray[np.bool_], columns: Indices) -> None:
+        """Those of ascending `columns` from a mask, too."""
+        first, last = np.searchsorted(columns, (self.lo, self.hi))
+        mask[columns[first:last] - self.lo] = False
 
     def lengths(self, piece: Any) -> Array:
         """Lengths of the columns, kept."""
@@ -66,6 +93,8 @@ class Wanted(NamedTuple):
 
     every: int  # A D A^T of one light column in so many, as heavier ones; 1: of all; 0: without
     fine: bool  # to the last digits; else to those of sums in double
+    sums: bool  # |A| |psi| as well
+    held: Indices  # columns that are looked at elsewhere, ascending
 
 
 class Reading(NamedTuple):
@@ -74,12 +103,13 @@ class Reading(NamedTuple):
     v_hi: Array  # A psi
     v_lo: Array
     gram: Array | None  # A D A^T, if it is wanted
-    sums: Array | None  # |A| |psi|, if not
+    sums: Array | None  # |A| |psi|, likewise
     basis: tuple[Indices, Array, Array]  # places in the basis of columns here; their psi, D
-    longest: float  # largest ||a_j||
+    longest: float  # largest ||a_j||, of columns that are not held either
     steepest: float  # and ||a_j|| / slack_j
     tightest: float  # least slack of all
     apart: float  # and of those not in the basis
+    far: float  # and of those that are not held either
 
 
 def read(piece: Any, part: Part, point: Point, wanted: Wanted) -> Reading:
@@ -99,17 +129,26 @@ def read(piece: Any, part: Part, point: Point, wanted: Wanted) -> Reading:
     gram = sums = None
     if wanted.every > 0:
         gram = piece.gram(_sample(np.where(outside, D, 0.0), part.lo, wanted.every))
-    else:  # close to the end, where a bound needs them
+    if wanted.sums:
         sums = piece.abs_matvec(np.where(outside, np.abs(psi), 0.0))
-    lengths = np.where(outside, part.lengths(piece), 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a slack of zero: looked at later
-        steepest = 0.0 if point.p == 2.0 else float(np.max(lengths / slack))
     own = point.columns[here] - part.lo
     basis = here, psi[own], D[own]
     apart = float(np.min(slack[outside], initial=np.inf))
+    part.leave_out(outside, wanted.held)
+    longest, steepest, far = _sizes(part.lengths(piece), slack, outside, point.p)
     return Reading(
-        v_hi, v_lo, gram, sums, basis, float(np.max(lengths)), steepest, float(np.min(slack)), apart
-    )  # fmt: skip
+        v_hi, v_lo, gram, sums, basis, longest, steepest, float(np.min(slack)), apart, far
+    )
+
+
+def _sizes(
+    lengths: Array, slack: Array, some: NDArray[np.bool_], p: float
+) -> tuple[float, float, float]:
+    """Largest length and length / slack of some columns, and their least slack."""
+    lengths = np.where(some, lengths, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a slack of zero: looked at later
+        steepest = 0.0 if p == 2.0 else float(np.max(lengths / slack))
+    return float(np.max(lengths)), steepest, float(np.min(slack[some], initial=np.inf))
 
 
 def _fill_fine(piece: Any, part: Part, point: Point) -> Array:
@@ -123,13 +162,23 @@ def _fill_fine(piece: Any, part: Part, point: Point) -> Array:
 
 def _fill_roughly(piece: Any, part: Part, point: Point) -> Array:
     tau: Array = piece.rmatvec(point.dual_hi)
-    level, top, b = point.L, point.L, 1.0
-    if point.p > 2.0:
-        b, top = point.p / (point.p - 2.0), 1.0
-        level = math.exp(-point.L / b)
-    fill_points(point.p == 2.0, b, level, tau, part.psi, part.D)
-    np.subtract(top, np.abs(tau), out=part.slack)
+    _fill(point.p, point.L, tau, part.psi, part.D, part.slack)
     return tau
+
+
+def _fill(p: float, L: float, tau: Array, psi: Array, D: Array, slack: Array) -> None:
+    """To the accuracy of sums over all coordinates. NaN where tau is out of bounds."""
+    top, b = (L, 1.0) if p == 2.0 else (1.0, p / (p - 2.0))
+    np.subtract(top, np.abs(tau), out=slack)
+    with np.errstate(all="ignore"):
+        if p == 2.0:
+            minus, plus = np.exp(tau - L), np.exp(-tau - L)
+            np.add(minus, plus, out=D)
+        else:
+            minus = np.exp(-L - b * np.log(1.0 - tau))
+            plus = np.exp(-L - b * np.log(1.0 + tau))
+            np.multiply(b, minus / (1.0 - tau) + plus / (1.0 + tau), out=D)
+        np.subtract(minus, plus, out=psi)
 
 
 def _product(piece: Any, psi: Array, fine: bool) -> tuple[Array, Array]:
@@ -149,6 +198,28 @@ def _sample(D: Array, first: int, every: int) -> Array:
     return np.where(light, np.where(stands, every * D, 0.0), D)
 
 
+class Sums(NamedTuple):
+    """Sums over some columns of a piece."""
+
+    v: Array  # A psi
+    gram: Array  # A D A^T
+    longest: float  # see `Reading`
+    steepest: float
+    far: float
+
+
+def sums_apart(piece: Any, part: Part, dual: Array, p: float, L: float, held: Indices) -> Sums:
+    """Over the columns that are not held, at tau = A^T dual."""
+    tau = piece.rmatvec(dual)
+    psi, D, slack = np.empty_like(tau), np.empty_like(tau), np.empty_like(tau)
+    _fill(p, L, tau, psi, D, slack)
+    some = np.ones(tau.size, bool)
+    part.leave_out(some, held)
+    sizes = _sizes(part.lengths(piece), slack, some, p)
+    psi[~some] = D[~some] = 0.0
+    return Sums(piece.matvec(psi), piece.gram(D), *sizes)
+
+
 read.fills = True  # type: ignore[attr-defined]  # the part, whatever was in it
 
 
@@ -166,6 +237,25 @@ def look(piece: Any, part: Part, dual: Array, columns: Indices, p_is_2: bool, sc
     with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite ends the search
         move = step if p_is_2 else step * (scale / part.slack)
     return Look(float(np.max(step)), float(np.max(move)))
+
+
+def eased(moves: Array) -> float:
+    """The largest of relative changes by which slacks shrink; where they grow it counts less."""
+    return float(max(np.max(moves), -np.min(moves) / _EASIER))
+
+
+def look_apart(
+    piece: Any, part: Part, step: Array, dual: Array, p: float, scale: float, held: Indices
+) -> float:
+    """The move of a step at a dual, but for columns that are held."""
+    tau, change = piece.rmatvec(dual), piece.rmatvec(step)
+    change *= np.sign(tau)
+    if p > 2.0:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change *= scale / (1.0 - np.abs(tau))
+    some = np.ones(tau.size, bool)
+    part.leave_out(some, held)
+    return eased(np.where(some, change, 0.0))
 
 
 class Worst(NamedTuple):
@@ -231,6 +321,14 @@ heaviest.needs_no_piece = True  # type: ignore[attr-defined]
 def largest_tau(piece: Any, part: Part, dual: Array, count: int) -> Heaviest:
     """The columns of largest |A^T dual|."""
     return _heaviest(part, np.abs(piece.rmatvec(dual)), count)
+
+
+def nearby(piece: Any, part: Part, dual: Array, level: float, count: int) -> tuple[Heaviest, Array]:
+    """The columns of the largest |A^T dual| above `level`, and A there."""
+    tau = np.abs(piece.rmatvec(dual))
+    found = _heaviest(part, np.where(tau > level, tau, 0.0), count)
+    columns = found.columns[found.weight > level]
+    return Heaviest(columns, found.weight[found.weight > level]), piece.columns(columns - part.lo)
 
 
 def beyond(

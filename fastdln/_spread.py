@@ -22,7 +22,6 @@ from fastdln._operator import (
     Blocks,
     DensePiece,
     Matrix,
-    Parts,
     Products,
     Sparse,
     check_none_bad,
@@ -30,6 +29,7 @@ from fastdln._operator import (
     checked_shape,
     first_bad,
 )
+from fastdln._parts import Parts
 from fastdln._piece_work import Part
 
 __all__ = ["Spread", "as_matrix"]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastdln import _piece_work as work
-from fastdln._operator import Matrix, Parts
+from fastdln._held_columns import Held
+from fastdln._operator import Matrix
+from fastdln._parts import Parts
 from fastdln._piece_work import Heaviest
 from fastdln.kernels.select import select_basis
 
-__all__ = ["COSTLY", "DenseLimit", "WorkingSet", "choose_basis", "sampling", "violators"]
+__all__ = ["COSTLY", "DenseLimit", "Start", "WorkingSet", "choose_basis", "sampling", "violators"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -26,6 +30,24 @@ _JOINS = 0.85  # the same, where a look at all columns takes longer than some mo
 _SINGULAR = 1e-10
 COSTLY = 64  # rows from which A D A^T is what costs
 _SAMPLE = 256  # columns a row, at least, in a sample
+_THIN = 512  # the same, of the parts that stand for those that are not held
+_FINER = 6  # times as many in a second sample
+_HELD_BYTES = 1 << 25
+_FEWEST = 64  # columns a row that are worth to be held
+
+
+class Start(NamedTuple):
+    """Some columns, and the limit of these alone."""
+
+    columns: Indices
+    A: Array
+    psi: Array
+    slack: Array
+    dual: Array
+
+
+# (dual, columns, level, count) -> `violators`
+Search = Callable[[Array, Indices, float, int], tuple[float, Indices]]
 
 
 def sampling(matrix: Matrix) -> int:
@@ -56,7 +78,7 @@ def violators(
 
 
 def choose_basis(
-    matrix: Matrix, candidates: Callable[[int], Heaviest], also: Heaviest
+    matrix: Matrix | Held, candidates: Callable[[int], Heaviest], also: Heaviest
 ) -> tuple[Indices, Array] | None:
     """m independent columns of large weight, and A there; None if there are not so many."""
     m, N = matrix.shape
@@ -88,7 +110,7 @@ class WorkingSet:
             self._every, self._some = 1, self.parts
             sizes, vectors = self._gram()
             self.singular = not sizes[0] > _SINGULAR * sizes[-1]
-        self.index = np.empty(0, np.int64)
+        self.index, self._A = np.empty(0, np.int64), np.empty((m, 0))
         if not self.singular:
             self._least = vectors @ ((vectors.T @ y) / sizes)
             found = self.nearest(min(N, 6 * m))
@@ -107,29 +129,74 @@ class WorkingSet:
         """The columns of the largest coordinates of the least-norm solution."""
         return merged(self._some.each(work.largest_tau, self._least, count), count)
 
-    def solve(self, L: float) -> tuple[Array, Array, Array] | None:
-        """Columns of the set, psi and slack for ``L = log(1/eps)``, once no other one violates."""
+    def solve(self, L: float) -> Start | None:
+        """Some columns and their limit at ``L = log(1/eps)``, once no other column violates."""
+        found = None
+        for parts in (self._some, self.parts) if self._every > 1 else (self.parts,):
+            found = self._grow(L, partial(violators, parts), self.matrix)
+            if found is None:
+                break
+        return found
+
+    def hold(self, L: float, dual: Array | None = None, before: Held | None = None) -> Held | None:
+        """The columns of large |A^T dual|, in memory; None where that is of no use.
+
+        The dual is the one of a few columns, at first: others violate it, but these are held then.
+        """
+        (m, N), cuts = self.matrix.shape, len(self.matrix.cuts())
+        count = min(N, _HELD_BYTES // (8 * m))
+        if self._every == 1 or count < _FEWEST * m:
+            return None
+        if dual is None:
+            start = self._grow(L, partial(violators, self._some), self.matrix)
+            if start is None:
+                return None
+            dual = start.dual
+        some = max(1, count // (2 * self._every))
+        level = float(merged(self._some.each(work.largest_tau, dual, some), some).weight[-1])
+        found = list(self.parts.each(work.nearby, dual, level, max(64, 2 * count // cuts)))
+        heaviest = merged((one for one, _ in found), count)
+        columns, blocks = [self.index], [self._A]
+        if before is not None:
+            columns, blocks = [*columns, before.index], [*blocks, before.piece.block]
+        least = heaviest.weight[-1] if heaviest.weight.size else math.inf
+        for one, block in found:
+            columns.append(one.columns[one.weight >= least])
+            blocks.append(block[:, one.weight >= least])
+        index, first = np.unique(np.concatenate(columns), return_index=True)
+        A = np.ascontiguousarray(np.concatenate(blocks, axis=1)[:, first])
+        some = N // (_THIN * m)
+        samples = [self.parts.thin(every) for every in (some, some // _FINER)]
+        return Held(index, A, samples if samples[1][0] < samples[0][0] else samples[:1])
+
+    def solve_held(self, L: float, held: Held) -> Start | None:
+        """As `solve`, once none of the held columns violates."""
+        return self._grow(L, held.beyond, held)
+
+    def _grow(self, L: float, search: Search, source: Any) -> Start | None:
+        """Solve and add columns until the search finds none."""
         m, N = self.matrix.shape
-        parts = self._some  # first of those, then of all
+        if self._A.shape[1] != self.index.size:
+            self._A = self.matrix.columns(self.index)
         for _ in range(_ROUNDS):
-            A = self.matrix.columns(self.index)
-            limit = self.dense(A, self.y, self.p, -L / self.p)
+            limit = self.dense(self._A, self.y, self.p, -L / self.p)
             if limit is None:
-                if self.index.size == N:
+                if self.index.size == N or source is not self.matrix:
                     return None
-                self._add(np.setdiff1d(np.arange(min(N, 4 * self.index.size)), self.index))
+                first = np.arange(min(N, 4 * self.index.size))
+                self._add(np.setdiff1d(first, self.index), self.matrix)
                 continue
             psi, slack, dual = limit
-            most = float(np.max(np.abs(dual @ A))) if self.p == 2.0 else 1.0
+            most = float(np.max(np.abs(dual @ self._A))) if self.p == 2.0 else 1.0
             level, count = (_JOINS, 16 * m) if self._every > 1 else (_VIOLATES, 3 * m)
-            largest, columns = violators(parts, dual, self.index, level * most, count)
-            if largest <= _VIOLATES * most and parts is not self.parts:
-                parts = self.parts
-                largest, columns = violators(parts, dual, self.index, level * most, count)
+            largest, columns = search(dual, self.index, level * most, count)
             if largest <= _VIOLATES * most:
-                return A, psi, slack
-            self._add(columns)
+                return Start(self.index, self._A, psi, slack, dual)
+            self._add(columns, source)
         return None
 
-    def _add(self, columns: Indices) -> None:
-        self.index = np.union1d(self.index, columns)
+    def _add(self, columns: Indices, source: Any) -> None:
+        both = np.concatenate((self.index, columns))
+        order = np.argsort(both)
+        A = np.concatenate((self._A, source.columns(columns)), axis=1)
+        self.index, self._A = both[order], np.ascontiguousarray(A[:, order])

@@ -231,18 +231,23 @@ def test_blocks_with_the_workers_of_a_cluster(clusters, planted):
     assert [one[1:] for one in seen[:3]] == [one[1:] for one in seen[3:]]
 
 
-@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("hidden", ["nothing", "columns", "pieces"])
+@pytest.mark.parametrize("held", [0, 1 << 21])
 @pytest.mark.parametrize("p", [2, 3])
-def test_samples_of_the_columns_lead_to_the_same_limit(p, hidden, tmp_path, monkeypatch):
+def test_samples_of_the_columns_lead_to_the_same_limit(p, held, hidden, tmp_path, monkeypatch):
     """Also where the sample has nothing of what matters; the same bits on any number of threads."""
     monkeypatch.setattr(_operator, "_BLOCK_BYTES", 1 << 18)
     monkeypatch.setattr(_working_set, "_SAMPLE", 32)
+    monkeypatch.setattr(_working_set, "_THIN", 64)
+    monkeypatch.setattr(_working_set, "_HELD_BYTES", held)
     m, N = 64, 1 << 14
     generator = np.random.default_rng(5)
     A = generator.standard_normal((m, N))
-    if hidden:
+    if hidden == "columns":
         A[:, ::8] *= 1e-3
-    y = A[:, 5:14] @ generator.standard_normal(9)
+    elif hidden == "pieces":
+        A[:, np.arange(N) // 512 % 4 == 0] *= 1e-3
+    y = A[:, 515:524] @ generator.standard_normal(9)
     dense = fd.flow_limit(fd.Problem(A, y), p, 1e-3)
     problem, wanted = fd.Problem(as_file(tmp_path, A), y, memory_budget=0), []
     assert _working_set.sampling(problem._matrix) == 8
@@ -252,8 +257,9 @@ def test_samples_of_the_columns_lead_to_the_same_limit(p, hidden, tmp_path, monk
     )
     limit = fd.flow_limit(problem, p, 1e-3)
     assert limit.status is dense.status is Status.CONVERGED
-    assert wanted[0].every == 8
-    assert 1 in {one.every for one in wanted}
+    assert wanted[0].every == (0 if held else 8)
+    assert (wanted[0].held.size > 0) is (held > 0)
+    assert held or 1 in {one.every for one in wanted}
     assert wanted[-1].fine
     np.testing.assert_allclose(limit.dual, dense.dual, rtol=0, atol=1e-12 * np.max(abs(dense.dual)))
     assert np.all(abs(limit.psi - dense.psi) <= 1e-12 * np.max(abs(dense.psi)))

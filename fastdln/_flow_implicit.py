@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from fastdln._flow_engine import Observed, Segments
 from fastdln._pairs import exponent_pair, log_eps_pair
+from fastdln.functions import h_inverse_slack
 from fastdln.kernels.collocation_tables import modes, tables
 from fastdln.kernels.collocation_weights import FLOW
+from fastdln.kernels.flow_collocation import Rows, State, collocation_piece
 from fastdln.kernels.flow_collocation import Segments as Kept
-from fastdln.kernels.flow_collocation import State, collocation_piece, observe_collocation
+from fastdln.kernels.flow_dense import losses, observe_collocation
 from fastdln.kernels.flow_goal import Goal
 from fastdln.kernels.flow_rhs import Flow
 from fastdln.kernels.flow_stages import Radau
@@ -28,6 +31,46 @@ _CAPACITY = 32
 _OPERATIONS = 3e8  # multiplications of a piece: some 0.05 s
 _SHARE = 0.5  # of rtol that the error of a leap may take: the estimate is of lower order
 _FOREVER = 1e300
+_HIDDEN = 460.0  # log(1/eps) from which weights are not got back from psi
+
+
+def _observed(flow: Flow, psi: Array, dual: Array) -> Observed:
+    """psi and lambda as they come from the kernels; the rest follows from psi."""
+    return Observed(psi, dual, partial(_weights, flow, psi), partial(_losses, flow, psi))
+
+
+def _weights(flow: Flow, psi: Array) -> tuple[Array, Array]:
+    """u and v, of which both psi and an invariant are known."""
+    size, p = np.abs(psi), flow.p
+    if p == 2.0:
+        large = np.sqrt(0.5 * (size + np.hypot(size, 2.0 * flow.eps)))
+        small = flow.eps / large
+    else:
+        slack, alpha = h_inverse_slack(size / flow.eps, p), math.exp(flow.log_alpha)
+        power = -1.0 / (p - 2.0)
+        large, small = alpha * slack**power, alpha * (2.0 - slack) ** power
+    up = psi >= 0.0
+    return np.where(up, large, small), np.where(up, small, large)
+
+
+def _losses(flow: Flow, psi: Array) -> Array:
+    loss = np.empty(psi.shape[0])
+    losses(flow.A, flow.y, psi, loss)
+    return loss
+
+
+class _Rows(NamedTuple):
+    """Output that was made on the way."""
+
+    end: float
+    seen: Observed
+
+    @property
+    def times(self) -> Array:
+        return np.array([self.end])
+
+    def observe(self, times: Array) -> Observed:
+        return self.seen
 
 
 class _Segments(NamedTuple):
@@ -42,10 +85,12 @@ class _Segments(NamedTuple):
 
     def observe(self, times: Array) -> Observed:
         T, (m, N) = times.size, self.flow.A.shape
-        psi, u, v = (np.empty((T, N)) for _ in range(3))
-        seen = Observed(psi, u, v, np.empty((T, m)), np.empty(T))
-        observe_collocation(self.flow, self.par, self.nodes, self.kept, times, seen)
-        return seen
+        psi, dual = np.empty((T, N)), np.empty((T, m))
+        known = self.flow.L > _HIDDEN  # then psi underflows before the weights do
+        u, v = (np.empty((T if known else 0, N)) for _ in range(2))
+        observe_collocation(self.flow, self.par, self.nodes, self.kept, times, psi, dual, u, v)
+        seen = _observed(self.flow, psi, dual)
+        return seen._replace(weights=lambda: (u, v)) if known else seen
 
 
 def _parameters(flow: Flow) -> Array:
@@ -102,7 +147,7 @@ class CollocationEngine:
         )  # fmt: skip
         self._state.clock[4] = self._place(start)
         self._budget = max(1, int(_OPERATIONS / (60.0 * m * N + m * m * (5.0 * m + 100.0))))
-        self._end = math.nan
+        self._end, self._rows = math.nan, Rows(np.empty((0, N)), np.empty((0, m)))
 
     def _place(self, start: tuple[float, float, Array] | None) -> float:
         """Fill the state; returns a first stride."""
@@ -136,7 +181,9 @@ class CollocationEngine:
         if self._end != end:
             self._end = end
             self._state.clock[2:4] = min(end, _FOREVER) - self.time, 0.0
-        room = _CAPACITY if keep else min(_CAPACITY, max(1, grid.size))
+        keep = keep or self._flow.L > _HIDDEN
+        rows = self._rows_of(0 if keep else grid.size)
+        room = _CAPACITY if keep else 0
         kept = Kept(
             np.empty((room, 2)), np.empty((room, 4, N)), np.empty((room, m)),
             np.empty((room, m, LANES)),
@@ -144,12 +191,23 @@ class CollocationEngine:
         budget = min(self._budget, most)
         goal = Goal(end, grid, keep, limit, self._rtol, self._tol, budget)
         code, used = collocation_piece(
-            self._flow, self._par, self._radau, self._sizes, goal, self._state, kept
+            self._flow, self._par, self._radau, self._sizes, goal, self._state, kept, rows
         )
         if used == 0:
             return code, None
+        if not keep:
+            seen = _observed(self._flow, rows.psi[:used], rows.dual[:used])
+            return code, _Rows(self.time, seen)
         kept = Kept(*(part[:used] for part in kept))
         return code, _Segments(self._flow, self._par, self._radau.nodes, kept)
+
+    def _rows_of(self, count: int) -> Rows:
+        """The last `count` rows of the output, which is made once."""
+        if self._rows.psi.shape[0] < count:
+            m, N = self._flow.A.shape
+            self._rows = Rows(np.empty((count, N)), np.empty((count, m)))
+        first = self._rows.psi.shape[0] - count
+        return Rows(self._rows.psi[first:], self._rows.dual[first:])
 
     def state(self) -> tuple[float, Observed]:
         t, state = self.time, self._state

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.flow_coordinates import move, psi_at, psi_of, weights_of_lanes
+from fastdln.kernels.flow_coordinates import move, psi_of
+from fastdln.kernels.flow_dense import between, new_between, open_step
 from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, PIECE, STUCK, at_rest
 from fastdln.kernels.flow_stages import new_stages, predict, rate_at, solve_stages
 from fastdln.kernels.intrinsics import stay_apart
-from fastdln.kernels.lanes import LANES, dots
 from fastdln.kernels.linear import copy_to
 
-__all__ = ["Segments", "State", "collocation_piece", "observe_collocation"]
+__all__ = ["Rows", "Segments", "State", "collocation_piece"]
 
 
 class State(NamedTuple):
@@ -38,6 +38,13 @@ class Segments(NamedTuple):
     base: np.ndarray  # (K, 4, N)
     dual: np.ndarray  # (K, m)
     last: np.ndarray  # (K, m, 8)
+
+
+class Rows(NamedTuple):
+    """psi and lambda at the times asked for, where no segments are kept."""
+
+    psi: np.ndarray  # (T, N)
+    dual: np.ndarray  # (T, m)
 
 
 @jit_inner
@@ -128,17 +135,38 @@ def _accept(p, state, H, error, tol, stages, work):
     state.counts[0] += 1
 
 
+@jit_inner
+def _write(flow, par, radau, goal, state, after, first, work, inside, rows):
+    """The rows of the times up to `after`, the one numbered `first` being next; how many now."""
+    stay_apart()
+    grid, start, last = goal.grid, state.clock[0], first
+    while last < grid.size and grid[last] <= after:
+        last += 1
+    if last > first:
+        open_step(flow, work.d, inside)
+    for row in range(first, last):
+        theta = (grid[row] - start) / (after - start)
+        base, dual = state.base, state.dual[0]
+        between(
+            par, flow.eps, radau.nodes, base, dual, theta, inside, rows.psi[row], rows.dual[row]
+        )
+    return last
+
+
 @jit
-def collocation_piece(flow, par, radau, sizes, goal, state, segments):
-    """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, segments)``."""
+def collocation_piece(flow, par, radau, sizes, goal, state, segments, rows):
+    """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, used)``.
+
+    used: the segments filled if ``goal.keep``, else the rows.
+    """
     m, N = flow.A.shape
     stages, counts, clock = radau.nodes.size, state.counts, state.clock
     work, rate = new_stages(m, N, radau.mu.shape[1]), np.empty(m)
-    used, index, grid = 0, 0, goal.grid
+    used, inside = 0, new_between(m, N)
     if not rate_at(flow, par, state.base, rate):
         return INVALID, used
     for _ in range(goal.budget):
-        if used == segments.t.shape[0]:
+        if goal.keep and used == segments.t.shape[0]:
             break
         if not clock[2] > 0.0:
             return ARRIVED, used
@@ -159,11 +187,11 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments):
             continue
         done = clock[2] == H
         after = goal.end if done else clock[0] + (H + clock[1])
-        while index < grid.size and grid[index] <= clock[0]:
-            index += 1
-        if goal.keep or (index < grid.size and grid[index] <= after):
+        if goal.keep:
             _keep(segments, used, state, after, work)
             used += 1
+        else:
+            used = _write(flow, par, radau, goal, state, after, used, work, inside, rows)
         _accept(flow.p, state, H, error, goal.tol, stages, work)
         _pass_time(clock, H, done, goal.end)
         counts[2] += 1
@@ -174,70 +202,3 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments):
         if goal.limit.size > 0 and _agrees(par, flow, state.base, goal):
             return CONVERGED, used
     return PIECE, used
-
-
-@jit_inner
-def _weights(nodes, theta, out):
-    """Lagrange's weights at theta: powers would lose five digits."""
-    s = nodes.size
-    for j in range(s):
-        weight = theta / nodes[j]
-        for q in range(s):
-            if q != j:
-                weight *= (theta - nodes[q]) / (nodes[j] - nodes[q])
-        out[j] = weight
-
-
-@jit
-def observe_collocation(flow, par, nodes, segments, times, seen):
-    """The flow at ascending times inside the segments, eight times of one at once.
-
-    seen = (psi, u, v, dual, loss), rows as times.
-    """
-    m, N = flow.A.shape
-    psi, u, v, dual, loss = seen
-    weight, d, shift = np.zeros((LANES, LANES)), np.empty((m, LANES)), np.empty((N, LANES))
-    z, slope, r = np.zeros((N, LANES)), np.zeros((N, LANES)), np.empty((m, LANES))
-    x, w = np.empty((N, LANES)), np.empty((N, LANES))
-    k, row, lane = 0, 0, np.zeros(LANES)
-    while row < times.size:
-        while k < segments.t.shape[0] - 1 and times[row] > segments.t[k, 1]:
-            k += 1
-        start, end = segments.t[k, 0], segments.t[k, 1]
-        count = 1
-        while count < min(LANES, times.size - row):
-            if times[row + count] > end and k < segments.t.shape[0] - 1:
-                break
-            count += 1
-        for q in range(count):
-            theta = (times[row + q] - start) / (end - start) if end > start else 0.0
-            _weights(nodes, min(max(theta, 0.0), 1.0), lane)
-            copy_to(lane, weight[:, q])
-        for q in range(count, LANES):
-            for j in range(LANES):
-                weight[j, q] = 0.0
-        base = segments.base[k]
-        dots(segments.last[k], m, weight, nodes.size, d)
-        dots(flow.columns, N, d, m, shift)
-        psi_at(par, flow.eps, base, shift, z, slope)
-        weights_of_lanes(flow.p, flow.log_alpha, base, shift, x, w)
-        dots(flow.A, m, z, N, r)
-        for q in range(count):
-            total = 0.0
-            for i in range(m):
-                dual[row + q, i] = segments.dual[k, i] + d[i, q]
-                total += (r[i, q] - flow.y[i]) * (r[i, q] - flow.y[i])
-            loss[row + q] = 0.5 * total if math.isfinite(total) else math.nan
-        _write(z, count, psi[row:])
-        _write(x, count, u[row:])
-        _write(w, count, v[row:])
-        row += count
-
-
-@jit_inner
-def _write(source, count, target):
-    stay_apart()
-    for q in range(count):
-        row = target[q]
-        for j in range(row.size):
-            row[j] = source[j, q]

@@ -22,7 +22,7 @@ from fastdln.kernels.intrinsics import (
 )
 from fastdln.kernels.lanes import LANES
 
-__all__ = ["move", "psi_at", "psi_of", "room", "weights_of_lanes"]
+__all__ = ["move", "psi_at", "psi_of", "room", "weights_at"]
 
 _EXACT_BELOW = 300.0  # p = 2: e^tau is a double, and eps^2
 _NORMAL = 1e-290
@@ -217,46 +217,16 @@ def move(p, base, shift):
 
 
 @jit_inner
-def _exponential(alpha, log_alpha, base, shift, u, v):
-    """``alpha e^(tau/2)`` and ``alpha e^(-tau/2)``."""
+def weights_at(p, log_alpha, base, shift, u, v):
+    """The weights at base + shift, one shift a base."""
     stay_apart()
-    arrays_are_disjoint()
-    use_wide_vectors()
-    for j in range(shift.shape[0]):
-        a, b = base[0, j], base[1, j]
-        for q in range(LANES):
-            u[j, q] = 0.5 * ((a + shift[j, q]) + b)
-    x, y = u.reshape(-1), v.reshape(-1)
-    if alpha > _NORMAL:
-        for k in range(x.size):
-            E = exp_of(x[k], 0.0)
-            x[k], y[k] = alpha * E, alpha / E
-        return
-    for k in range(x.size):
-        t = x[k]
-        x[k], y[k] = exp_of(log_alpha + t, 0.0), exp_of(log_alpha - t, 0.0)
-
-
-@jit_inner
-def weights_of_lanes(p, log_alpha, base, shift, u, v):
-    """The weights (N, 8) at base + shift."""
-    stay_apart()
-    alpha = math.exp(log_alpha)
-    if p == 2.0:
-        _exponential(alpha, log_alpha, base, shift, u, v)
-        return
-    for j in range(shift.shape[0]):
+    power = 0.5 if p == 2.0 else -1.0 / (p - 2.0)
+    for j in range(shift.size):
         a, b, c, d = base[0, j], base[1, j], base[2, j], base[3, j]
-        s, x, y = shift[j], u[j], v[j]
-        if p == 3.0 and alpha > _NORMAL:
-            for q in range(LANES):
-                x[q], y[q] = alpha / ((a - s[q]) + b), alpha / ((c + s[q]) + d)
-        elif p == 4.0 and alpha > _NORMAL:
-            for q in range(LANES):
-                x[q] = alpha / math.sqrt((a - s[q]) + b)
-                y[q] = alpha / math.sqrt((c + s[q]) + d)
+        if p == 2.0:
+            x = power * ((a + shift[j]) + b)
+            y = -x
         else:
-            power = -1.0 / (p - 2.0)
-            for q in range(LANES):
-                x[q] = math.exp(log_alpha + power * math.log((a - s[q]) + b))
-                y[q] = math.exp(log_alpha + power * math.log((c + s[q]) + d))
+            x = power * math.log((a - shift[j]) + b)
+            y = power * math.log((c + shift[j]) + d)
+        u[j], v[j] = math.exp(log_alpha + x), math.exp(log_alpha + y)

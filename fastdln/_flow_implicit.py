@@ -19,6 +19,7 @@ from fastdln.kernels.flow_collocation import Rows, State, collocation_piece
 from fastdln.kernels.flow_collocation import Segments as Kept
 from fastdln.kernels.flow_dense import losses, observe_collocation
 from fastdln.kernels.flow_goal import Goal
+from fastdln.kernels.flow_modes import MODES
 from fastdln.kernels.flow_rhs import Flow
 from fastdln.kernels.flow_stages import Radau
 from fastdln.kernels.lanes import LANES
@@ -118,10 +119,20 @@ def _radau(stages: int) -> Radau:
         out[tuple(slice(n) for n in x.shape)] = x
         return out
 
+    lanes = [0]  # of the modes, real and imaginary parts
+    for pair in range(1, mode.mu.shape[1]):
+        lanes += [pair, MODES + pair]
+
+    def by_modes(x: Array) -> Array:  # (s, modes): wide, in their lanes
+        out = np.zeros((LANES, LANES))
+        out[:stages, lanes] = x
+        return out
+
     T, degree = np.linalg.inv(table.D[0]), np.arange(1.0, stages + 1.0)[:, np.newaxis]
     return Radau(
         table.nodes, table.basis, degree * (table.basis @ T), wide(table.D[0][-1]),
-        wide(table.D0[0]), wide((mode.W @ T).T), wide(mode.W.T), wide(mode.V.T), mode.mu,
+        wide(table.D0[0]), by_modes((mode.W @ T).T), by_modes(mode.W.T), by_modes(mode.V).T.copy(),
+        mode.mu,
     )  # fmt: skip
 
 

@@ -161,7 +161,7 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments, rows):
     """
     m, N = flow.A.shape
     stages, counts, clock = radau.nodes.size, state.counts, state.clock
-    work, rate = new_stages(m, N, radau.mu.shape[1]), np.empty(m)
+    work, rate = new_stages(m, N), np.empty(m)
     used, inside = 0, new_between(m, N)
     if not rate_at(flow, par, state.base, rate):
         return INVALID, used

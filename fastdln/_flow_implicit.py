@@ -29,7 +29,7 @@ __all__ = ["CollocationEngine"]
 Array = NDArray[np.float64]
 
 _CAPACITY = 32
-_OPERATIONS = 3e8  # multiplications of a piece: some 0.05 s
+_OPERATIONS = 1e9  # multiplications of a piece: some 0.05 s
 _SHARE = 0.5  # of rtol that the error of a leap may take: the estimate is of lower order
 _FOREVER = 1e300
 _HIDDEN = 460.0  # log(1/eps) from which weights are not got back from psi
@@ -137,24 +137,22 @@ def _radau(stages: int) -> Radau:
 
 
 class CollocationEngine:
-    """Radau IIA of 5 or 7 stages in the slacks, from the start or from a dual state."""
+    """Radau IIA of 7 stages in the slacks, from the start or from a dual state."""
 
     name = "radau"
 
     def __init__(
-        self, flow: Flow, rtol: float, stages: int = 0,
+        self, flow: Flow, rtol: float, stages: int = 7,
         start: tuple[float, float, Array] | None = None,
     ) -> None:  # fmt: skip
         m, N = flow.A.shape
-        if stages == 0:
-            stages = 5 if rtol > 1e-5 else 7
         self._radau, self._par, self._flow = _radau(stages), _parameters(flow), flow
         self._sizes = _sizes(flow)
         self._rtol = rtol
         self._tol = _SHARE * rtol / (2.0 if flow.p == 2.0 else flow.p / (flow.p - 2.0))
         self._state = State(
             np.zeros((4, N)), np.zeros((2, m)), np.zeros((m, LANES)), np.zeros((N, LANES)),
-            np.zeros((N, LANES)), np.zeros((m, LANES)), np.zeros(6), np.zeros(4, np.int64),
+            np.zeros((N, LANES)), np.zeros((m, LANES)), np.zeros(7), np.zeros(4, np.int64),
         )  # fmt: skip
         self._state.clock[4] = self._place(start)
         self._budget = max(1, int(_OPERATIONS / (60.0 * m * N + m * m * (5.0 * m + 100.0))))

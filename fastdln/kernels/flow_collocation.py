@@ -17,6 +17,12 @@ from fastdln.kernels.linear import copy_to
 
 __all__ = ["Rows", "Segments", "State", "collocation_piece"]
 
+_NEAR = 0.9  # of the part of the way to a pole that a step may go
+_SAFETY = 0.9  # of the stride at which the error would be that allowed
+_GROWTH = 8.0  # of a stride from one step to the next
+_FALL = 0.2
+_LEAST = 1e-6  # of the tolerance: smaller errors tell no trend
+
 
 class State(NamedTuple):
     """Where a flow stands; going on from a copy gives the same bits."""
@@ -27,7 +33,7 @@ class State(NamedTuple):
     shift: np.ndarray  # (N, 8): A^T of them
     psi: np.ndarray  # (N, 8): at the nodes of the last step
     rate: np.ndarray  # (m, 8): lambda' there
-    clock: np.ndarray  # (6,): t, its rounding, rest of the time (hi, lo), stride, last stride
+    clock: np.ndarray  # (7,): t, its rounding, rest of the time (hi, lo), stride, last one, its error
     counts: np.ndarray  # (4,) steps, rejections, evaluations, factorisations
 
 
@@ -74,9 +80,14 @@ def _reach(p, radau, state):
 
 
 @jit_inner
-def _stride(p, radau, state):
-    """The stride proposed, cut where a slack or the time would end."""
-    H, rest = min(state.clock[4], 0.9 * _reach(p, radau, state)), state.clock[2]
+def _stride(p, radau, rtol, state):
+    """The stride proposed, cut before a slack or the time would end.
+
+    psi has a pole where the slack ends: a step of h at a distance d from it errs like
+    (h/d)^16 for 7 stages, long before its own estimate can tell.
+    """
+    near = min(0.9, _NEAR * rtol ** (1.0 / (2 * radau.nodes.size + 2)))
+    H, rest = min(state.clock[4], near * _reach(p, radau, state)), state.clock[2]
     if rest <= H:
         return rest
     return 0.5 * rest if rest < 2.0 * H else H
@@ -108,6 +119,22 @@ def _keep(segments, k, state, after, work):
 
 
 @jit_inner
+def _longer(H, error, tol, stages, clock):
+    """Factor of the next stride; the error that grew on the last step goes on to grow.
+
+    (Gustafsson's predictive control: Hairer, Wanner, section IV.8.)
+    """
+    if not error > 0.0:
+        return _GROWTH
+    part = 1.0 / (stages + 1)
+    factor = _SAFETY * (tol / error) ** part
+    if clock[5] > 0.0 and clock[6] > 0.0:
+        trend = max((H / clock[5]) * (clock[6] / error) ** part, _FALL / factor)
+        factor = min(factor, factor * trend)
+    return min(_GROWTH, factor)
+
+
+@jit_inner
 def _accept(p, state, H, error, tol, stages, work):
     """The state at the end of the step, and the next stride."""
     stay_apart()
@@ -126,12 +153,10 @@ def _accept(p, state, H, error, tol, stages, work):
         dual[0, i] = total
         copy_to(work.d[i], state.last[i])
         copy_to(work.rate[i], state.rate[i])
-    factor = 8.0
-    if error > 0.0:
-        factor = min(8.0, 0.8 * (tol / error) ** (1.0 / (stages + 1)))
+    factor = _longer(H, error, tol, stages, clock)
     # a stride that was cut short says nothing against the longer one proposed
     clock[4] = max(factor * H, clock[4]) if clock[4] > H else factor * H
-    clock[5] = H
+    clock[5], clock[6] = H, max(error, _LEAST * tol)
     state.counts[0] += 1
 
 
@@ -170,7 +195,7 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments, rows):
             break
         if not clock[2] > 0.0:
             return ARRIVED, used
-        H = _stride(flow.p, radau, state)
+        H = _stride(flow.p, radau, goal.rtol, state)
         if not H > 1e-300:
             return STUCK, used
         predict(flow, radau, state.base, rate, clock[5], H, state.last, state.shift, work)

@@ -94,10 +94,10 @@ class _Segments(NamedTuple):
         return seen._replace(weights=lambda: (u, v)) if known else seen
 
 
-def _parameters(flow: Flow) -> Array:
-    p = flow.p
+@functools.lru_cache(maxsize=256)
+def _parameters(p: float, log_alpha: float) -> Array:
     b, b_low = exponent_pair(p) if p > 2.0 else (1.0, 0.0)
-    high, low = map(float, log_eps_pair(np.array(flow.log_alpha), p, True))
+    high, low = map(float, log_eps_pair(np.array(log_alpha), p, True))
     return np.array([p, b, b_low, high, low, 0.0, 0.0, FLOW])
 
 
@@ -146,7 +146,8 @@ class CollocationEngine:
         start: tuple[float, float, Array] | None = None,
     ) -> None:  # fmt: skip
         m, N = flow.A.shape
-        self._radau, self._par, self._flow = _radau(stages), _parameters(flow), flow
+        self._radau, self._flow = _radau(stages), flow
+        self._par = _parameters(flow.p, flow.log_alpha)
         self._sizes = _sizes(flow)
         self._rtol = rtol
         self._tol = _SHARE * rtol / (2.0 if flow.p == 2.0 else flow.p / (flow.p - 2.0))

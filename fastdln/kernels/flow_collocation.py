@@ -33,7 +33,9 @@ class State(NamedTuple):
     shift: np.ndarray  # (N, 8): A^T of them
     psi: np.ndarray  # (N, 8): at the nodes of the last step
     rate: np.ndarray  # (m, 8): lambda' there
-    clock: np.ndarray  # (7,): t, its rounding, rest of the time (hi, lo), stride, last one, its error
+    clock: (
+        np.ndarray
+    )  # (7,): t, its rounding, rest of the time (hi, lo), stride, last one, its error
     counts: np.ndarray  # (4,) steps, rejections, evaluations, factorisations
 
 
@@ -187,7 +189,7 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments, rows):
     m, N = flow.A.shape
     stages, counts, clock = radau.nodes.size, state.counts, state.clock
     work, rate = new_stages(m, N), np.empty(m)
-    used, inside = 0, new_between(m, N)
+    used, inside = 0, new_between(radau.nodes, m, N)
     if not rate_at(flow, par, state.base, rate):
         return INVALID, used
     for _ in range(goal.budget):

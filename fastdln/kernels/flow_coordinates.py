@@ -46,31 +46,54 @@ def _sinh_cosh(eps, x, d):
 
 
 @jit_inner
-def _hyperbolic(par, eps, a, b, shift, psi, slope):
-    """``eps (e^tau - e^-tau)``, and its derivative; False where they are not finite."""
+def _finish_hyperbolic(par, eps, psi, slope):
+    """The same in the place of tau in two doubles; False where |tau| is too large."""
     stay_apart()
-    arrays_are_disjoint()
     use_wide_vectors()
     eh, el = par[3], par[4]
     exact, most = -eh < _EXACT_BELOW, _NO_MORE - eh
     if exact:
         most = min(most, _NO_MORE)
     bad = 0
-    for k in range(shift.size):
-        h, e = two_sum(a[k], shift[k])
-        psi[k], slope[k] = h, e + b[k]
-        bad += not (abs(h) < most)
+    for k in range(psi.size):
+        bad += not (abs(psi[k]) < most)
     if bad > 0:
         return False
     if exact:
         _sinh_cosh(eps, psi, slope)
         return True
-    for k in range(shift.size):
+    for k in range(psi.size):
         h, e = dd_add(psi[k], slope[k], eh, el)
         g, f = dd_add(-psi[k], -slope[k], eh, el)
         U, V = exp_of(h, e), exp_of(g, f)
         psi[k], slope[k] = U - V, U + V
     return True
+
+
+@jit_inner
+def _hyperbolic(par, eps, a, b, shift, psi, slope):
+    """``eps (e^tau - e^-tau)``, and its derivative; False where they are not finite."""
+    stay_apart()
+    arrays_are_disjoint()
+    use_wide_vectors()
+    for k in range(shift.size):
+        h, e = two_sum(a[k], shift[k])
+        psi[k], slope[k] = h, e + b[k]
+    return _finish_hyperbolic(par, eps, psi, slope)
+
+
+@jit_inner
+def _hyperbolic_lanes(par, eps, a, b, shift, psi, slope):
+    """The same for eight shifts a base, (n, 8)."""
+    stay_apart()
+    arrays_are_disjoint()
+    use_wide_vectors()
+    for j in range(shift.shape[0]):
+        base, low, s, x, d = a[j], b[j], shift[j], psi[j], slope[j]
+        for q in range(LANES):
+            h, e = two_sum(base, s[q])
+            x[q], d[q] = h, e + low
+    return _finish_hyperbolic(par, eps, psi.reshape(-1), slope.reshape(-1))
 
 
 @jit_inner
@@ -168,6 +191,8 @@ def _widen(base, first, count, wide):
 def psi_at(par, eps, base, shift, psi, slope):
     """psi and d psi / d tau (N, 8), as `psi_of`; lanes that are not used must hold a shift of 0."""
     stay_apart()
+    if par[0] == 2.0:
+        return _hyperbolic_lanes(par, eps, base[0], base[1], shift, psi, slope)
     N, space = shift.shape[0], np.empty(4 * _CHUNK * LANES)
     s, x, d = shift.reshape(-1), psi.reshape(-1), slope.reshape(-1)
     for first in range(0, N, _CHUNK):

@@ -23,6 +23,7 @@ class Between(NamedTuple):
     """One step, open for output."""
 
     weight: np.ndarray  # (8,): Lagrange's, of the nodes
+    scale: np.ndarray  # (8,): what does not change in them
     last: np.ndarray  # (8, m): increments of lambda, a row a node
     shift: np.ndarray  # (8, N): A^T of them
     wide: np.ndarray  # (N, 8): the same, as it comes
@@ -31,10 +32,12 @@ class Between(NamedTuple):
 
 
 @jit_inner
-def new_between(m, N):
-    """Space, nothing in it."""
+def new_between(nodes, m, N):
+    """Space, no step in it."""
+    scale = np.zeros(LANES)
+    _scales_of(nodes, scale)
     return Between(
-        np.zeros(LANES), np.empty((LANES, m)), np.empty((LANES, N)), np.empty((N, LANES)),
+        np.zeros(LANES), scale, np.empty((LANES, m)), np.empty((LANES, N)), np.empty((N, LANES)),
         np.empty(N), np.empty(N),
     )  # fmt: skip
 
@@ -60,14 +63,24 @@ def open_step(flow, last, inside):
 
 
 @jit_inner
-def _weights(nodes, theta, out):
-    """Lagrange's weights at theta: powers would lose five digits."""
-    s = nodes.size
-    for j in range(s):
-        weight = theta / nodes[j]
-        for q in range(s):
+def _scales_of(nodes, out):
+    """1 over the products of the distances of each node from the others and 0."""
+    for j in range(nodes.size):
+        product = nodes[j]
+        for q in range(nodes.size):
             if q != j:
-                weight *= (theta - nodes[q]) / (nodes[j] - nodes[q])
+                product *= nodes[j] - nodes[q]
+        out[j] = 1.0 / product
+
+
+@jit_inner
+def _weights(nodes, scale, theta, out):
+    """Lagrange's weights at theta: powers would lose five digits."""
+    for j in range(nodes.size):
+        weight = theta * scale[j]
+        for q in range(nodes.size):
+            if q != j:
+                weight *= theta - nodes[q]
         out[j] = weight
 
 
@@ -92,7 +105,7 @@ def _sum(weight, rows, out):
 def between(par, eps, nodes, base, start, theta, inside, psi, dual):
     """psi and lambda at the part theta of the step that is open; its shift stays in tau."""
     stay_apart()
-    _weights(nodes, min(max(theta, 0.0), 1.0), inside.weight)
+    _weights(nodes, inside.scale, min(max(theta, 0.0), 1.0), inside.weight)
     _sum(inside.weight, inside.shift, inside.tau)
     _sum(inside.weight, inside.last, dual)
     for i in range(dual.size):
@@ -106,7 +119,7 @@ def between(par, eps, nodes, base, start, theta, inside, psi, dual):
 def observe_collocation(flow, par, nodes, segments, times, psi, dual, u, v):
     """The flow at ascending times inside the segments, rows as times; u and v unless empty."""
     m, N = flow.A.shape
-    inside, k, is_open = new_between(m, N), 0, False
+    inside, k, is_open = new_between(nodes, m, N), 0, False
     for row in range(times.size):
         while k < segments.t.shape[0] - 1 and times[row] > segments.t[k, 1]:
             k, is_open = k + 1, False

@@ -51,13 +51,16 @@ class Newton(NamedTuple):
 
 @jit_inner
 def new_newton(m, N):
-    """Space, all zero."""
+    """Space, nothing in it but zeros where rows are padded and where no mode is."""
     high, wide = padded(m), padded(N)
+    rows = np.empty((wide, high))
+    for k in range(wide):
+        for i in range(m, high):
+            rows[k, i] = 0.0
     return Newton(
-        np.zeros(N, np.int64), np.zeros(2, np.int64), np.zeros((wide, high)),
-        np.zeros(high * wide), np.zeros(N), np.zeros(high * high), np.zeros(high * high),
-        np.zeros(m), np.zeros(m), np.zeros(m), np.zeros((m, LANES)), np.zeros((m, LANES)),
-        np.zeros((m, LANES)),
+        np.empty(N, np.int64), np.zeros(2, np.int64), rows, np.empty(high * wide), np.empty(N),
+        np.empty(high * high), np.empty(high * high), np.empty(m), np.zeros(m), np.empty(m),
+        np.zeros((m, LANES)), np.zeros((m, LANES)), np.empty((m, LANES)),
     )  # fmt: skip
 
 

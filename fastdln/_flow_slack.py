@@ -74,7 +74,7 @@ class SlackEngine:
         first = 0.1 / (flow.c * float(np.max(np.abs(flow.A.T @ flow.y))))
         self._state = State(
             columns, np.ones(m), s, np.zeros(m), flow.A[:, columns].T @ flow.y,
-            np.array([0.0, 0.0, math.nan, first]), np.zeros(4, np.int64),
+            np.array([0.0, 0.0, math.nan, first, 0.0, 0.0]), np.zeros(4, np.int64),
         )  # fmt: skip
         work = stages * (m * m * N + 3.0 * m**3) + (stages * m) ** 3
         self._budget = max(1, int(_OPERATIONS / (8.0 * work)))

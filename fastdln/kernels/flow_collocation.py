@@ -10,18 +10,22 @@ import numpy as np
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.flow_coordinates import move, psi_of
 from fastdln.kernels.flow_dense import between, new_between, open_step
-from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, PIECE, STUCK, at_rest
+from fastdln.kernels.flow_goal import (
+    ARRIVED,
+    CONVERGED,
+    INVALID,
+    LEAST_ERROR,
+    PIECE,
+    STUCK,
+    at_rest,
+    longer,
+    part_of_way,
+)
 from fastdln.kernels.flow_stages import new_stages, predict, rate_at, solve_stages
 from fastdln.kernels.intrinsics import stay_apart
 from fastdln.kernels.linear import copy_to
 
 __all__ = ["Rows", "Segments", "State", "collocation_piece"]
-
-_NEAR = 0.9  # of the part of the way to a pole that a step may go
-_SAFETY = 0.9  # of the stride at which the error would be that allowed
-_GROWTH = 8.0  # of a stride from one step to the next
-_FALL = 0.2
-_LEAST = 1e-6  # of the tolerance: smaller errors tell no trend
 
 
 class State(NamedTuple):
@@ -65,31 +69,30 @@ def _agrees(par, flow, base, goal):
 
 
 @jit_inner
-def _reach(p, radau, state):
-    """Stride after which the tangent at the end of the last step would take a slack."""
+def _reach(flow, b, squares, radau, rtol, state):
+    """The stride that takes part of a slack, along the tangents at the end of the last step."""
     stay_apart()
     last, base = state.clock[5], state.base
-    if p == 2.0 or not last > 0.0:
+    if flow.p == 2.0 or not last > 0.0:
         return math.inf
-    fastest = 0.0
-    e = radau.end
+    e, reach, stages = radau.end, math.inf, radau.nodes.size
     for j in range(base.shape[1]):
         s = state.shift[j]
         slope = (e[0] * s[0] + e[1] * s[1]) + (e[2] * s[2] + e[3] * s[3])
         slope += (e[4] * s[4] + e[5] * s[5]) + (e[6] * s[6] + e[7] * s[7])
-        fastest = max(fastest, slope / base[0, j] if slope > 0.0 else -slope / base[2, j])
-    return last / fastest if fastest > 0.0 else math.inf
+        room, speed = base[0, j] if slope > 0.0 else base[2, j], abs(slope)
+        if last * room < reach * speed:
+            pull = flow.c * last * squares[j] / speed
+            reach = min(
+                reach, last * room / speed * part_of_way(stages, rtol, b, -flow.L, room, pull)
+            )
+    return reach
 
 
 @jit_inner
-def _stride(p, radau, rtol, state):
-    """The stride proposed, cut before a slack or the time would end.
-
-    psi has a pole where the slack ends: a step of h at a distance d from it errs like
-    (h/d)^16 for 7 stages, long before its own estimate can tell.
-    """
-    near = min(0.9, _NEAR * rtol ** (1.0 / (2 * radau.nodes.size + 2)))
-    H, rest = min(state.clock[4], near * _reach(p, radau, state)), state.clock[2]
+def _stride(reach, state):
+    """The stride proposed, cut before a slack or the time would end."""
+    H, rest = min(state.clock[4], reach), state.clock[2]
     if rest <= H:
         return rest
     return 0.5 * rest if rest < 2.0 * H else H
@@ -121,22 +124,6 @@ def _keep(segments, k, state, after, work):
 
 
 @jit_inner
-def _longer(H, error, tol, stages, clock):
-    """Factor of the next stride; the error that grew on the last step goes on to grow.
-
-    (Gustafsson's predictive control: Hairer, Wanner, section IV.8.)
-    """
-    if not error > 0.0:
-        return _GROWTH
-    part = 1.0 / (stages + 1)
-    factor = _SAFETY * (tol / error) ** part
-    if clock[5] > 0.0 and clock[6] > 0.0:
-        trend = max((H / clock[5]) * (clock[6] / error) ** part, _FALL / factor)
-        factor = min(factor, factor * trend)
-    return min(_GROWTH, factor)
-
-
-@jit_inner
 def _accept(p, state, H, error, tol, stages, work):
     """The state at the end of the step, and the next stride."""
     stay_apart()
@@ -155,10 +142,10 @@ def _accept(p, state, H, error, tol, stages, work):
         dual[0, i] = total
         copy_to(work.d[i], state.last[i])
         copy_to(work.rate[i], state.rate[i])
-    factor = _longer(H, error, tol, stages, clock)
+    factor = longer(H, error, tol, stages, clock[5], clock[6])
     # a stride that was cut short says nothing against the longer one proposed
     clock[4] = max(factor * H, clock[4]) if clock[4] > H else factor * H
-    clock[5], clock[6] = H, max(error, _LEAST * tol)
+    clock[5], clock[6] = H, max(error, LEAST_ERROR * tol)
     state.counts[0] += 1
 
 
@@ -197,7 +184,7 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments, rows):
             break
         if not clock[2] > 0.0:
             return ARRIVED, used
-        H = _stride(flow.p, radau, goal.rtol, state)
+        H = _stride(_reach(flow, par[1], sizes[0], radau, goal.rtol, state), state)
         if not H > 1e-300:
             return STUCK, used
         predict(flow, radau, state.base, rate, clock[5], H, state.last, state.shift, work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,9 +17,11 @@ _SHORT = 8  # entries of an array that are shown one by one
 class Displayed:
     """A dataclass (``repr=False``) that prints its attributes below each other."""
 
+    _computed: ClassVar[tuple[str, ...]] = ()  # properties to print as well
+
     def __repr__(self) -> str:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        names = [field.name for field in fields if field.repr]
+        names = [field.name for field in fields if field.repr] + list(self._computed)
         width = max(map(len, names))
         rows = [f"  {name:>{width}}: {_brief(getattr(self, name))}" for name in names]
         return "\n".join([type(self).__name__, *rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from fastdln.kernels.runge_kutta import (
 )
 from fastdln.kernels.runge_kutta_tables import DOP853, TSIT5, Pair
 
-__all__ = ["EXPLICIT", "Engine", "ExplicitEngine", "Observed", "Segments"]
+__all__ = ["EXPLICIT", "Engine", "ExplicitEngine", "Observed", "Segments", "observed"]
 
 Array = NDArray[np.float64]
 
@@ -32,13 +33,17 @@ _SHARE = {"tsit5": 0.1, "dop853": 0.05}
 
 
 class Observed(NamedTuple):
-    """What belongs to T times."""
+    """What belongs to T times; weights and loss are made where they are asked for."""
 
     psi: Array  # (T, N)
-    u: Array
-    v: Array
     dual: Array  # (T, m)
-    loss: Array  # (T,)
+    weights: Callable[[], tuple[Array, Array]]  # u and v, (T, N)
+    losses: Callable[[], Array]  # (T,)
+
+
+def observed(psi: Array, dual: Array, u: Array, v: Array, loss: Array) -> Observed:
+    """The same where everything is known."""
+    return Observed(psi, dual, lambda: (u, v), lambda: loss)
 
 
 class Segments(Protocol):
@@ -94,10 +99,10 @@ def _observe(form: int, flow: Flow, X: Array) -> Observed:
     loss = np.empty(T)
     if form == DUAL:
         observe_dual(flow, X, psi, u, v, loss)
-        return Observed(psi, u, v, X, loss)
+        return observed(psi, X, u, v, loss)
     dual = np.empty((T, m))
     observe_weights(flow, X, psi, u, v, dual, loss)
-    return Observed(psi, u, v, dual, loss)
+    return observed(psi, dual, u, v, loss)
 
 
 class ExplicitEngine:

@@ -105,7 +105,7 @@ class Watcher:
         for index, event in enumerate(self._events):
             watch = _watch(index, event)
             values = np.array(
-                [watch(*row) for row in zip(times.tolist(), seen.psi, seen.loss, strict=True)]
+                [watch(*row) for row in zip(times.tolist(), seen.psi, seen.losses(), strict=True)]
             )
             rises = (values[:-1] < 0.0) & (values[1:] >= 0.0)
             falls = (values[:-1] >= 0.0) & (values[1:] < 0.0)
@@ -119,7 +119,7 @@ class Watcher:
     ) -> None:  # fmt: skip
         def value(t: float) -> float:
             seen = segments.observe(np.array([t]))
-            return float(watch(t, seen.psi[0], seen.loss[0])[column])
+            return float(watch(t, seen.psi[0], seen.losses()[0])[column])
 
         t = _root(value, float(bracket[0]), float(bracket[1]), float(values[0]), float(values[1]))
         psi = segments.observe(np.array([t])).psi[0]

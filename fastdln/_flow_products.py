@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln import _piece_work as work
-from fastdln._flow_engine import Observed
+from fastdln._flow_engine import Observed, observed
 from fastdln._flow_run import Plan, Trajectory
 from fastdln._interrupt import heard_between_pieces
 from fastdln._matrix_free_gram import MOST_ROWS
@@ -95,7 +95,7 @@ class _Rows:
     def __init__(self, field: _Field, plan: Plan) -> None:
         self._field, self._plan = field, plan
         self.t: list[float] = []
-        self._seen: list[Observed] = []
+        self._seen: list[tuple[Array, ...]] = []
 
     def add(self, t: float, dual: Array) -> None:
         """psi and the weights at a dual."""
@@ -115,14 +115,14 @@ class _Rows:
         u, v = np.empty_like(psi), np.empty_like(psi)
         weights_of_slack(self._plan.p, self._plan.log_alpha, sign, slack, u, v)
         self.t.append(t)
-        self._seen.append(Observed(psi, u, v, dual.copy(), np.array(loss)))
+        self._seen.append((psi, dual.copy(), u, v, np.array(loss)))
 
     def all(self, m: int, N: int) -> tuple[Array, Observed]:
         """Arrays with a row for each time."""
         if not self.t:
             none = np.empty((0, N))
-            return np.empty(0), Observed(none, none, none, np.empty((0, m)), np.empty(0))
-        return np.array(self.t), Observed(*(np.stack(c) for c in zip(*self._seen, strict=True)))
+            return np.empty(0), observed(none, np.empty((0, m)), none, none, np.empty(0))
+        return np.array(self.t), observed(*(np.stack(c) for c in zip(*self._seen, strict=True)))
 
 
 def run_by_pieces(problem: Problem, plan: Plan) -> Trajectory:

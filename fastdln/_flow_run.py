@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._flow_engine import Engine, ExplicitEngine, Observed, Segments
+from fastdln._flow_engine import Engine, ExplicitEngine, Observed, Segments, observed
 from fastdln._flow_events import Watcher
 from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_slack import SlackEngine
@@ -121,11 +121,21 @@ class _Record:
         """All rows."""
         if not self._t:
             empty = np.empty((0, N))
-            return _NOTHING, Observed(empty, empty, empty, np.empty((0, m)), _NOTHING)
+            return _NOTHING, observed(empty, np.empty((0, m)), empty, empty, _NOTHING)
         if len(self._t) == 1:
             return self._t[0], self._rows[0]
-        columns = zip(*self._rows, strict=True)
-        return np.concatenate(self._t), Observed(*(np.concatenate(part) for part in columns))
+        return np.concatenate(self._t), _joined(self._rows)
+
+
+def _joined(rows: list[Observed]) -> Observed:
+    """One below the other."""
+
+    def weights() -> tuple[Array, Array]:
+        u, v = zip(*(row.weights() for row in rows), strict=True)
+        return np.concatenate(u), np.concatenate(v)
+
+    psi, dual = (np.concatenate([row[k] for row in rows]) for k in range(2))
+    return Observed(psi, dual, weights, lambda: np.concatenate([row.losses() for row in rows]))
 
 
 class _Runner:
@@ -258,7 +268,7 @@ class _Runner:
         weights_of_slack(p, self.plan.log_alpha, limit.psi, limit.slack, u, v)
         loss = np.full(T, 0.5 * limit.residual**2)
         psi, u, v, dual = (np.tile(row, (T, 1)) for row in (limit.psi, u, v, limit.dual))
-        return Observed(psi, u, v, dual, loss)
+        return observed(psi, dual, u, v, loss)
 
     def _broken(self, code: int) -> Status:
         """Steps that shrink to nothing where the flow itself is NaN are no matter of accuracy."""

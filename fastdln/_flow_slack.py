@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastdln._flow_engine import Observed
+from fastdln._flow_engine import Observed, observed
 from fastdln.kernels.collocation_tables import tables
 from fastdln.kernels.flow_goal import ARRIVED, Goal
 from fastdln.kernels.flow_rhs import Flow
@@ -39,9 +39,10 @@ class _Segments(NamedTuple):
     def observe(self, times: Array) -> Observed:
         T, (m, N) = times.size, self.where.A.shape
         psi, u, v = (np.empty((T, N)) for _ in range(3))
-        seen = Observed(psi, u, v, np.empty((T, m)), np.empty(T))
+        dual, loss = np.empty((T, m)), np.empty(T)
+        seen = (psi, u, v, dual, loss)
         observe_slack(self.where, self.p, self.nodes, self.kept, times, seen)
-        return seen
+        return observed(psi, dual, u, v, loss)
 
 
 def _where(flow: Flow) -> Where:
@@ -73,7 +74,7 @@ class SlackEngine:
         first = 0.1 / (flow.c * float(np.max(np.abs(flow.A.T @ flow.y))))
         self._state = State(
             columns, np.ones(m), s, np.zeros(m), flow.A[:, columns].T @ flow.y,
-            np.array([0.0, 0.0, math.nan, first]), np.zeros(4, np.int64),
+            np.array([0.0, 0.0, math.nan, first, 0.0, 0.0]), np.zeros(4, np.int64),
         )  # fmt: skip
         work = stages * (m * m * N + 3.0 * m**3) + (stages * m) ** 3
         self._budget = max(1, int(_OPERATIONS / (8.0 * work)))

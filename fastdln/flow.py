@@ -19,7 +19,7 @@ from fastdln._check import (
     check_times,
     check_tolerance,
 )
-from fastdln._flow_engine import EXPLICIT, Observed
+from fastdln._flow_engine import EXPLICIT, observed
 from fastdln._flow_events import Activation, ResidualBelow, check_events
 from fastdln._flow_products import check_plan, run_by_pieces
 from fastdln._flow_run import Plan, Trajectory, noisy, run
@@ -295,25 +295,26 @@ def _rest_at_zero(plan: Plan) -> Trajectory:
     (m, N), T = plan.problem.dense.shape, times.size
     u = np.full((T, N), math.exp(plan.log_alpha))
     zero = np.zeros((T, N))
-    seen = Observed(zero, u, u.copy(), np.zeros((T, m)), np.zeros(T))
+    seen = observed(zero, np.zeros((T, m)), u, u.copy(), np.zeros(T))
     stats = FlowStats(0, 0, 0, 0, (), 0.0)
     return Trajectory(times, seen, (), stats, Status.INTEGRATED, [])
 
 
 def _wrap(problem: Problem, plan: Plan, out: Trajectory) -> FlowPath:
     """The public result, in the units of the problem that was given."""
-    dual, loss = out.seen.dual, out.seen.loss
+    dual, unsolved = out.seen.dual, 0.0
     if plan.problem is not problem:
         if problem.rank > 0:
             U = problem._svd[0]
             outside = problem.y - U @ (U.T @ problem.y)
-            dual, loss = dual @ U.T, loss + 0.5 * float(outside @ outside)
+            dual, unsolved = dual @ U.T, 0.5 * float(outside @ outside)
         else:
             dual = np.zeros((out.t.size, problem.m))
-            loss = np.full(out.t.size, 0.5 * float(problem.y @ problem.y))
+            unsolved = 0.5 * float(problem.y @ problem.y)
     return FlowPath(
-        t=out.t, psi=out.seen.psi, loss=loss, u=out.seen.u, v=out.seen.v, dual=dual,
+        t=out.t, psi=out.seen.psi, dual=dual,
         events=out.events, log_eps=plan.p * plan.log_alpha, stats=out.stats, status=out.status,
+        _losses=lambda: out.seen.losses() + unsolved, _weights=out.seen.weights,
         _sol=lambda: _dense(plan, float(out.t[-1]) if out.t.size else 0.0),
     )  # fmt: skip
 

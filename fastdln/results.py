@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -278,6 +279,9 @@ class FlowEvent:
 class FlowPath(Displayed):
     """A trajectory of gradient flow. `sol` evaluates it anywhere up to its last time.
 
+    The weights `u` and `v`, (T, N) each, and the `loss`, (T,), ||A psi - y||^2 / 2, are computed
+    where they are asked for.
+
     Attributes
     ----------
     t : ndarray, shape (T,)
@@ -285,10 +289,6 @@ class FlowPath(Displayed):
         last entry is the time of the last good state.
     psi : ndarray, shape (T, N)
         The output u^p - v^p.
-    loss : ndarray, shape (T,)
-        ||A psi - y||^2 / 2.
-    u, v : ndarray, shape (T, N)
-        The weights.
     dual : ndarray, shape (T, m)
         lambda with ``psi = eps h_p(A.T @ lambda)``.
     events : tuple of FlowEvent
@@ -303,15 +303,34 @@ class FlowPath(Displayed):
 
     t: Array
     psi: Array
-    loss: Array
-    u: Array
-    v: Array
     dual: Array
     events: tuple[FlowEvent, ...]
     log_eps: float
     stats: FlowStats
     status: Status
     _sol: Callable[[], Callable[[Array], Array]] = field(repr=False, compare=False)
+    _losses: Callable[[], Array] = field(repr=False, compare=False)
+    _weights: Callable[[], tuple[Array, Array]] = field(repr=False, compare=False)
+    _computed: ClassVar[tuple[str, ...]] = ("loss", "u", "v")
+
+    @cached_property
+    def loss(self) -> Array:
+        """||A psi - y||^2 / 2, (T,)."""
+        return self._losses()
+
+    @property
+    def u(self) -> Array:
+        """The weights u, (T, N)."""
+        return self._both[0]
+
+    @property
+    def v(self) -> Array:
+        """The weights v, (T, N)."""
+        return self._both[1]
+
+    @cached_property
+    def _both(self) -> tuple[Array, Array]:
+        return self._weights()
 
     @cached_property
     def sol(self) -> Callable[[Array], Array]:

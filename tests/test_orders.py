@@ -90,7 +90,7 @@ def test_order_inside_a_step(name, order, theta):
 def solve_step(flow, par, radau, sizes, base, H, counts):
     """One step of H from base, solved to rounding."""
     m, N = flow.A.shape
-    work, stages = new_stages(m, N, radau.mu.shape[1]), radau.nodes.size
+    work, stages = new_stages(m, N), radau.nodes.size
     start, solved = np.zeros(m), False
     for _ in range(3):  # from zero it may need more than one call's iterations
         error = solve_stages(

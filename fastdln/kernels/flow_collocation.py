@@ -8,14 +8,24 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.flow_coordinates import move, psi_at, psi_of, weights_of_lanes
-from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, PIECE, STUCK, at_rest
+from fastdln.kernels.flow_coordinates import move, psi_of
+from fastdln.kernels.flow_dense import between, new_between, open_step
+from fastdln.kernels.flow_goal import (
+    ARRIVED,
+    CONVERGED,
+    INVALID,
+    LEAST_ERROR,
+    PIECE,
+    STUCK,
+    at_rest,
+    longer,
+    part_of_way,
+)
 from fastdln.kernels.flow_stages import new_stages, predict, rate_at, solve_stages
 from fastdln.kernels.intrinsics import stay_apart
-from fastdln.kernels.lanes import LANES, dots
 from fastdln.kernels.linear import copy_to
 
-__all__ = ["Segments", "State", "collocation_piece", "observe_collocation"]
+__all__ = ["Rows", "Segments", "State", "collocation_piece"]
 
 
 class State(NamedTuple):
@@ -27,7 +37,9 @@ class State(NamedTuple):
     shift: np.ndarray  # (N, 8): A^T of them
     psi: np.ndarray  # (N, 8): at the nodes of the last step
     rate: np.ndarray  # (m, 8): lambda' there
-    clock: np.ndarray  # (6,): t, its rounding, rest of the time (hi, lo), stride, last stride
+    clock: (
+        np.ndarray
+    )  # (7,): t, its rounding, rest of the time (hi, lo), stride, last one, its error
     counts: np.ndarray  # (4,) steps, rejections, evaluations, factorisations
 
 
@@ -40,6 +52,13 @@ class Segments(NamedTuple):
     last: np.ndarray  # (K, m, 8)
 
 
+class Rows(NamedTuple):
+    """psi and lambda at the times asked for, where no segments are kept."""
+
+    psi: np.ndarray  # (T, N)
+    dual: np.ndarray  # (T, m)
+
+
 @jit_inner
 def _agrees(par, flow, base, goal):
     """Whether psi is within the tolerance of its limit."""
@@ -50,26 +69,30 @@ def _agrees(par, flow, base, goal):
 
 
 @jit_inner
-def _reach(p, radau, state):
-    """Stride after which the tangent at the end of the last step would take a slack."""
+def _reach(flow, b, squares, radau, rtol, state):
+    """The stride that takes part of a slack, along the tangents at the end of the last step."""
     stay_apart()
     last, base = state.clock[5], state.base
-    if p == 2.0 or not last > 0.0:
+    if flow.p == 2.0 or not last > 0.0:
         return math.inf
-    fastest = 0.0
-    e = radau.end
+    e, reach, stages = radau.end, math.inf, radau.nodes.size
     for j in range(base.shape[1]):
         s = state.shift[j]
         slope = (e[0] * s[0] + e[1] * s[1]) + (e[2] * s[2] + e[3] * s[3])
         slope += (e[4] * s[4] + e[5] * s[5]) + (e[6] * s[6] + e[7] * s[7])
-        fastest = max(fastest, slope / base[0, j] if slope > 0.0 else -slope / base[2, j])
-    return last / fastest if fastest > 0.0 else math.inf
+        room, speed = base[0, j] if slope > 0.0 else base[2, j], abs(slope)
+        if last * room < reach * speed:
+            pull = flow.c * last * squares[j] / speed
+            reach = min(
+                reach, last * room / speed * part_of_way(stages, rtol, b, -flow.L, room, pull)
+            )
+    return reach
 
 
 @jit_inner
-def _stride(p, radau, state):
-    """The stride proposed, cut where a slack or the time would end."""
-    H, rest = min(state.clock[4], 0.9 * _reach(p, radau, state)), state.clock[2]
+def _stride(reach, state):
+    """The stride proposed, cut before a slack or the time would end."""
+    H, rest = min(state.clock[4], reach), state.clock[2]
     if rest <= H:
         return rest
     return 0.5 * rest if rest < 2.0 * H else H
@@ -119,30 +142,49 @@ def _accept(p, state, H, error, tol, stages, work):
         dual[0, i] = total
         copy_to(work.d[i], state.last[i])
         copy_to(work.rate[i], state.rate[i])
-    factor = 8.0
-    if error > 0.0:
-        factor = min(8.0, 0.8 * (tol / error) ** (1.0 / (stages + 1)))
+    factor = longer(H, error, tol, stages, clock[5], clock[6])
     # a stride that was cut short says nothing against the longer one proposed
     clock[4] = max(factor * H, clock[4]) if clock[4] > H else factor * H
-    clock[5] = H
+    clock[5], clock[6] = H, max(error, LEAST_ERROR * tol)
     state.counts[0] += 1
 
 
+@jit_inner
+def _write(flow, par, radau, goal, state, after, first, work, inside, rows):
+    """The rows of the times up to `after`, the one numbered `first` being next; how many now."""
+    stay_apart()
+    grid, start, last = goal.grid, state.clock[0], first
+    while last < grid.size and grid[last] <= after:
+        last += 1
+    if last > first:
+        open_step(flow, work.d, inside)
+    for row in range(first, last):
+        theta = (grid[row] - start) / (after - start)
+        base, dual = state.base, state.dual[0]
+        between(
+            par, flow.eps, radau.nodes, base, dual, theta, inside, rows.psi[row], rows.dual[row]
+        )
+    return last
+
+
 @jit
-def collocation_piece(flow, par, radau, sizes, goal, state, segments):
-    """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, segments)``."""
+def collocation_piece(flow, par, radau, sizes, goal, state, segments, rows):
+    """Up to ``goal.budget`` attempts of a step towards ``goal.end``; ``(code, used)``.
+
+    used: the segments filled if ``goal.keep``, else the rows.
+    """
     m, N = flow.A.shape
     stages, counts, clock = radau.nodes.size, state.counts, state.clock
-    work, rate = new_stages(m, N, radau.mu.shape[1]), np.empty(m)
-    used, index, grid = 0, 0, goal.grid
+    work, rate = new_stages(m, N), np.empty(m)
+    used, inside = 0, new_between(radau.nodes, m, N)
     if not rate_at(flow, par, state.base, rate):
         return INVALID, used
     for _ in range(goal.budget):
-        if used == segments.t.shape[0]:
+        if goal.keep and used == segments.t.shape[0]:
             break
         if not clock[2] > 0.0:
             return ARRIVED, used
-        H = _stride(flow.p, radau, state)
+        H = _stride(_reach(flow, par[1], sizes[0], radau, goal.rtol, state), state)
         if not H > 1e-300:
             return STUCK, used
         predict(flow, radau, state.base, rate, clock[5], H, state.last, state.shift, work)
@@ -159,11 +201,11 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments):
             continue
         done = clock[2] == H
         after = goal.end if done else clock[0] + (H + clock[1])
-        while index < grid.size and grid[index] <= clock[0]:
-            index += 1
-        if goal.keep or (index < grid.size and grid[index] <= after):
+        if goal.keep:
             _keep(segments, used, state, after, work)
             used += 1
+        else:
+            used = _write(flow, par, radau, goal, state, after, used, work, inside, rows)
         _accept(flow.p, state, H, error, goal.tol, stages, work)
         _pass_time(clock, H, done, goal.end)
         counts[2] += 1
@@ -174,70 +216,3 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments):
         if goal.limit.size > 0 and _agrees(par, flow, state.base, goal):
             return CONVERGED, used
     return PIECE, used
-
-
-@jit_inner
-def _weights(nodes, theta, out):
-    """Lagrange's weights at theta: powers would lose five digits."""
-    s = nodes.size
-    for j in range(s):
-        weight = theta / nodes[j]
-        for q in range(s):
-            if q != j:
-                weight *= (theta - nodes[q]) / (nodes[j] - nodes[q])
-        out[j] = weight
-
-
-@jit
-def observe_collocation(flow, par, nodes, segments, times, seen):
-    """The flow at ascending times inside the segments, eight times of one at once.
-
-    seen = (psi, u, v, dual, loss), rows as times.
-    """
-    m, N = flow.A.shape
-    psi, u, v, dual, loss = seen
-    weight, d, shift = np.zeros((LANES, LANES)), np.empty((m, LANES)), np.empty((N, LANES))
-    z, slope, r = np.zeros((N, LANES)), np.zeros((N, LANES)), np.empty((m, LANES))
-    x, w = np.empty((N, LANES)), np.empty((N, LANES))
-    k, row, lane = 0, 0, np.zeros(LANES)
-    while row < times.size:
-        while k < segments.t.shape[0] - 1 and times[row] > segments.t[k, 1]:
-            k += 1
-        start, end = segments.t[k, 0], segments.t[k, 1]
-        count = 1
-        while count < min(LANES, times.size - row):
-            if times[row + count] > end and k < segments.t.shape[0] - 1:
-                break
-            count += 1
-        for q in range(count):
-            theta = (times[row + q] - start) / (end - start) if end > start else 0.0
-            _weights(nodes, min(max(theta, 0.0), 1.0), lane)
-            copy_to(lane, weight[:, q])
-        for q in range(count, LANES):
-            for j in range(LANES):
-                weight[j, q] = 0.0
-        base = segments.base[k]
-        dots(segments.last[k], m, weight, nodes.size, d)
-        dots(flow.columns, N, d, m, shift)
-        psi_at(par, flow.eps, base, shift, z, slope)
-        weights_of_lanes(flow.p, flow.log_alpha, base, shift, x, w)
-        dots(flow.A, m, z, N, r)
-        for q in range(count):
-            total = 0.0
-            for i in range(m):
-                dual[row + q, i] = segments.dual[k, i] + d[i, q]
-                total += (r[i, q] - flow.y[i]) * (r[i, q] - flow.y[i])
-            loss[row + q] = 0.5 * total if math.isfinite(total) else math.nan
-        _write(z, count, psi[row:])
-        _write(x, count, u[row:])
-        _write(w, count, v[row:])
-        row += count
-
-
-@jit_inner
-def _write(source, count, target):
-    stay_apart()
-    for q in range(count):
-        row = target[q]
-        for j in range(row.size):
-            row[j] = source[j, q]

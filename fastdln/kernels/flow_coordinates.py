@@ -22,7 +22,7 @@ from fastdln.kernels.intrinsics import (
 )
 from fastdln.kernels.lanes import LANES
 
-__all__ = ["move", "psi_at", "psi_of", "room", "weights_of_lanes"]
+__all__ = ["move", "psi_at", "psi_of", "room", "weights_at"]
 
 _EXACT_BELOW = 300.0  # p = 2: e^tau is a double, and eps^2
 _NORMAL = 1e-290
@@ -46,31 +46,54 @@ def _sinh_cosh(eps, x, d):
 
 
 @jit_inner
-def _hyperbolic(par, eps, a, b, shift, psi, slope):
-    """``eps (e^tau - e^-tau)``, and its derivative; False where they are not finite."""
+def _finish_hyperbolic(par, eps, psi, slope):
+    """The same in the place of tau in two doubles; False where |tau| is too large."""
     stay_apart()
-    arrays_are_disjoint()
     use_wide_vectors()
     eh, el = par[3], par[4]
     exact, most = -eh < _EXACT_BELOW, _NO_MORE - eh
     if exact:
         most = min(most, _NO_MORE)
     bad = 0
-    for k in range(shift.size):
-        h, e = two_sum(a[k], shift[k])
-        psi[k], slope[k] = h, e + b[k]
-        bad += not (abs(h) < most)
+    for k in range(psi.size):
+        bad += not (abs(psi[k]) < most)
     if bad > 0:
         return False
     if exact:
         _sinh_cosh(eps, psi, slope)
         return True
-    for k in range(shift.size):
+    for k in range(psi.size):
         h, e = dd_add(psi[k], slope[k], eh, el)
         g, f = dd_add(-psi[k], -slope[k], eh, el)
         U, V = exp_of(h, e), exp_of(g, f)
         psi[k], slope[k] = U - V, U + V
     return True
+
+
+@jit_inner
+def _hyperbolic(par, eps, a, b, shift, psi, slope):
+    """``eps (e^tau - e^-tau)``, and its derivative; False where they are not finite."""
+    stay_apart()
+    arrays_are_disjoint()
+    use_wide_vectors()
+    for k in range(shift.size):
+        h, e = two_sum(a[k], shift[k])
+        psi[k], slope[k] = h, e + b[k]
+    return _finish_hyperbolic(par, eps, psi, slope)
+
+
+@jit_inner
+def _hyperbolic_lanes(par, eps, a, b, shift, psi, slope):
+    """The same for eight shifts a base, (n, 8)."""
+    stay_apart()
+    arrays_are_disjoint()
+    use_wide_vectors()
+    for j in range(shift.shape[0]):
+        base, low, s, x, d = a[j], b[j], shift[j], psi[j], slope[j]
+        for q in range(LANES):
+            h, e = two_sum(base, s[q])
+            x[q], d[q] = h, e + low
+    return _finish_hyperbolic(par, eps, psi.reshape(-1), slope.reshape(-1))
 
 
 @jit_inner
@@ -168,6 +191,8 @@ def _widen(base, first, count, wide):
 def psi_at(par, eps, base, shift, psi, slope):
     """psi and d psi / d tau (N, 8), as `psi_of`; lanes that are not used must hold a shift of 0."""
     stay_apart()
+    if par[0] == 2.0:
+        return _hyperbolic_lanes(par, eps, base[0], base[1], shift, psi, slope)
     N, space = shift.shape[0], np.empty(4 * _CHUNK * LANES)
     s, x, d = shift.reshape(-1), psi.reshape(-1), slope.reshape(-1)
     for first in range(0, N, _CHUNK):
@@ -217,46 +242,16 @@ def move(p, base, shift):
 
 
 @jit_inner
-def _exponential(alpha, log_alpha, base, shift, u, v):
-    """``alpha e^(tau/2)`` and ``alpha e^(-tau/2)``."""
+def weights_at(p, log_alpha, base, shift, u, v):
+    """The weights at base + shift, one shift a base."""
     stay_apart()
-    arrays_are_disjoint()
-    use_wide_vectors()
-    for j in range(shift.shape[0]):
-        a, b = base[0, j], base[1, j]
-        for q in range(LANES):
-            u[j, q] = 0.5 * ((a + shift[j, q]) + b)
-    x, y = u.reshape(-1), v.reshape(-1)
-    if alpha > _NORMAL:
-        for k in range(x.size):
-            E = exp_of(x[k], 0.0)
-            x[k], y[k] = alpha * E, alpha / E
-        return
-    for k in range(x.size):
-        t = x[k]
-        x[k], y[k] = exp_of(log_alpha + t, 0.0), exp_of(log_alpha - t, 0.0)
-
-
-@jit_inner
-def weights_of_lanes(p, log_alpha, base, shift, u, v):
-    """The weights (N, 8) at base + shift."""
-    stay_apart()
-    alpha = math.exp(log_alpha)
-    if p == 2.0:
-        _exponential(alpha, log_alpha, base, shift, u, v)
-        return
-    for j in range(shift.shape[0]):
+    power = 0.5 if p == 2.0 else -1.0 / (p - 2.0)
+    for j in range(shift.size):
         a, b, c, d = base[0, j], base[1, j], base[2, j], base[3, j]
-        s, x, y = shift[j], u[j], v[j]
-        if p == 3.0 and alpha > _NORMAL:
-            for q in range(LANES):
-                x[q], y[q] = alpha / ((a - s[q]) + b), alpha / ((c + s[q]) + d)
-        elif p == 4.0 and alpha > _NORMAL:
-            for q in range(LANES):
-                x[q] = alpha / math.sqrt((a - s[q]) + b)
-                y[q] = alpha / math.sqrt((c + s[q]) + d)
+        if p == 2.0:
+            x = power * ((a + shift[j]) + b)
+            y = -x
         else:
-            power = -1.0 / (p - 2.0)
-            for q in range(LANES):
-                x[q] = math.exp(log_alpha + power * math.log((a - s[q]) + b))
-                y[q] = math.exp(log_alpha + power * math.log((c + s[q]) + d))
+            x = power * math.log((a - shift[j]) + b)
+            y = power * math.log((c + shift[j]) + d)
+        u[j], v[j] = math.exp(log_alpha + x), math.exp(log_alpha + y)

@@ -22,7 +22,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, PIECE, STUCK, at_rest
+from fastdln.kernels.flow_goal import (
+    ARRIVED,
+    CONVERGED,
+    LEAST_ERROR,
+    PIECE,
+    STUCK,
+    at_rest,
+    longer,
+    part_of_way,
+)
 from fastdln.kernels.flow_slack_stages import Frame, defect, new_work, solve_stages
 from fastdln.kernels.linear import copy_to, matvec, multiply
 from fastdln.kernels.select import select_basis
@@ -32,7 +41,6 @@ from fastdln.kernels.tableau import from_basis, make_basis, no_columns
 __all__ = ["Kept", "State", "observe_slack", "slack_piece"]
 
 _ROUNDING = 1e-15  # of a sum of m terms
-_SHRINK = 0.85  # part of a slack that a step may be expected to take
 
 
 class State(NamedTuple):
@@ -43,7 +51,7 @@ class State(NamedTuple):
     s: np.ndarray  # (m,) slacks
     low: np.ndarray  # (m,) their rounding
     rate: np.ndarray  # (m,) tau_B' / c, at the end of the last step
-    clock: np.ndarray  # (4,): t, its rounding, rest of the time, next step
+    clock: np.ndarray  # (6,): t, its rounding, rest of the time, next step, the last one, its error
     counts: np.ndarray  # (4,): steps, rejections, evaluations, factorisations
 
 
@@ -57,7 +65,7 @@ class Kept(NamedTuple):
 
 
 @jit_inner
-def _reach(where, frame, radau, H, rate, work):
+def _reach(where, frame, radau, H, rtol, rate, work):
     """Rate of tau_B at the end of a step, and the time it may go on before a slack is taken."""
     last = radau.nodes.size - 1
     point = work.points[last]
@@ -68,11 +76,15 @@ def _reach(where, frame, radau, H, rate, work):
     if where.p_is_2:
         return math.inf
     from_basis(where.A, frame.basis, frame.apart, rate, work.rest)
-    reach = math.inf
+    reach, log_eps = math.inf, where.b * math.log(where.level)
     for j in range(work.rest.size):
         room = point.slack_minus[j] if work.rest[j] > 0.0 else point.slack_plus[j]
-        if abs(work.rest[j]) > 0.0:
-            reach = min(reach, _SHRINK * room / abs(work.rest[j]))
+        speed = abs(work.rest[j])
+        if room < reach * speed:
+            part = part_of_way(
+                radau.nodes.size, rtol, where.b, log_eps, room, where.squares[j] / speed
+            )  # fmt: skip
+            reach = min(reach, part * room / speed)
     return reach
 
 
@@ -159,26 +171,20 @@ def _move(where, state, change):
 
 
 @jit_inner
-def _factor(error, tol, stages, least, most):
-    """Of the next step after one of that error."""
-    if not error > 0.0:
-        return most
-    return max(least, min(most, 0.8 * (tol / error) ** (1.0 / (stages + 1))))
-
-
-@jit_inner
-def _accept(where, frame, radau, state, h, error, tol, work):
+def _accept(where, frame, radau, state, h, error, tol, rtol, work):
     """The state at the end of the step h, and the next one."""
     clock, stages = state.clock, radau.nodes.size
     move = h + clock[1]
     after = clock[0] + move
-    reach = _reach(where, frame, radau, where.c * h, state.rate, work)
+    reach = _reach(where, frame, radau, where.c * h, rtol, state.rate, work)
     _move(where, state, work.dS[stages - 1])
     clock[1] = move - (after - clock[0])
     clock[0] = after
     clock[2] -= h
     if clock[2] > 0.0:
-        clock[3] = min(_factor(error, tol, stages, 0.2, 8.0) * h, max(reach / where.c, 1e-3 * h))
+        factor = longer(h, error, tol, stages, clock[4], clock[5])
+        clock[3] = min(factor * h, max(reach / where.c, 1e-3 * h))
+    clock[4], clock[5] = h, max(error, LEAST_ERROR * tol)
     state.counts[0] += 1
 
 
@@ -226,7 +232,9 @@ def slack_piece(where, radau, goal, state, kept):
         error = _attempt(where, frame, radau, state, h, goal.tol, point, work)
         if not error <= goal.tol:
             state.counts[1] += 1
-            factor = _factor(error, goal.tol, stages, 0.1, 0.7) if error < math.inf else 0.25
+            factor = 0.25
+            if error < math.inf:
+                factor = min(0.7, max(0.1, 0.8 * (goal.tol / error) ** (1.0 / (stages + 1))))
             clock[3] = factor * h
             continue
         after = clock[0] + (h + clock[1])
@@ -235,7 +243,7 @@ def slack_piece(where, radau, goal, state, kept):
         if goal.keep or (index < grid.size and (grid[index] <= after or last)):
             _keep(kept, used, state, after, work.dS)
             used += 1
-        _accept(where, frame, radau, state, h, error, goal.tol, work)
+        _accept(where, frame, radau, state, h, error, goal.tol, goal.rtol, work)
         locate(
             where.A, where.p_is_2, where.b, where.level, frame.basis, frame.apart, state.sgn,
             state.s, point,

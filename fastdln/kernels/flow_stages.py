@@ -90,13 +90,13 @@ class Stages(NamedTuple):
 
 
 @jit_inner
-def new_stages(m, N, modes):
+def new_stages(m, N):
     """Space, all zero."""
     return Stages(
         np.zeros((m, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES)),
         np.zeros((m, LANES)), np.zeros((m, LANES)), np.zeros((m, LANES)), np.zeros((m, LANES)),
         np.zeros((m, LANES)), np.zeros((LANES, LANES)), np.zeros((LANES, LANES)), np.zeros(m),
-        new_newton(m, N, modes), new_live(m, N),
+        new_newton(m, N), new_live(m, N),
     )  # fmt: skip
 
 
@@ -257,7 +257,7 @@ def _iterate(flow, par, radau, H, least, tol, fresh, theta, part, work, counts):
     """Newton's iterations on a part of the coordinates: (verdict, theta); fresh: the first here."""
     stay_apart()
     newton, cH, before = work.newton, flow.c * H, 0.0
-    n, m, stages, modes = part.squares.size, flow.A.shape[0], radau.nodes.size, radau.mu.shape[1]
+    n, m, stages = part.squares.size, flow.A.shape[0], radau.nodes.size
     for iteration in range(MOST_ITERATIONS):
         if n == flow.A.shape[1]:
             counts[2] += stages
@@ -268,8 +268,8 @@ def _iterate(flow, par, radau, H, least, tol, fresh, theta, part, work, counts):
             factor(part.rows, part.squares, part.slope, stages, (2 * stages) // 3, least, newton)
             set_stride(radau.mu, cH, newton)
         _residual(flow, radau, H, part, work)
-        solve_modes(radau.mu, cH, newton, modes, work.modes)
-        dots(work.modes, m, radau.out, stages, work.values)
+        solve_modes(radau.mu, cH, newton, work.modes)
+        dots(work.modes, m, radau.out, LANES, work.values)
         dots(part.rows, n, work.values, m, part.change)
         norm = _correct(flow.p, stages, part, work)
         if not fresh and iteration == 0 and norm * max(theta, _LEAST) <= FINE * tol:
@@ -399,7 +399,7 @@ def _settled(flow, radau, lengths, base, H, tol, work):
         z[i, 0] = scale * push[i]
     if scale * math.sqrt(total) * reach <= FINE * tol:
         return True, most
-    solve_modes(radau.mu, flow.c * H, work.newton, 1, z)
+    solve_modes(radau.mu, flow.c * H, work.newton, z)
     return _magnitude(flow, base, end + 1, z, tau, work) <= FINE * tol, most
 
 
@@ -467,5 +467,5 @@ def error_of(flow, radau, base, rate, H, work):
         for q in range(LANES):
             z[i, q] = 0.0
         z[i, 0] = mu * defect
-    solve_modes(radau.mu, flow.c * H, work.newton, 1, z)
+    solve_modes(radau.mu, flow.c * H, work.newton, z)
     return _magnitude(flow, base, stages, z, np.empty(N), work)

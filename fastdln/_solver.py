@@ -150,7 +150,7 @@ def solve_curve(
         # for larger eps psi does not change, and lambda goes with 1 / eps
         state, least = fresh, -fresh.log_eps - _LINEAR
         curve.L[:] = np.maximum(L_high, least)
-    L_low = np.where(curve.L > 0.0, L_low, 0.0)  # eps > 1: its last digits play no part
+    L_low = np.where(L_high == curve.L, L_low, 0.0)
     kept = room(m) if m * N >= _WORTH_A_PURSUIT and T > _FEW else None
     for k in range(T):
         first = warm is not None and k == 0

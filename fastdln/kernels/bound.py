@@ -23,12 +23,23 @@ from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add
 from fastdln.kernels.linear import invert_factored, multiply
 
-__all__ = ["EVALUATION", "FINE", "Bounds", "Found", "Units", "dual_noise", "error_bound"]
+__all__ = [
+    "EVALUATION",
+    "FINE",
+    "ROUNDING",
+    "Bounds",
+    "Found",
+    "Units",
+    "dual_noise",
+    "error_bound",
+]
 
 EVALUATION = 3.0 * 2.0**-52  # of psi from tau: see `magnitude`
+ROUNDING = 1.0001 * 2.0**-53  # of a sum to one number; with a unit U it is EVALUATION
 FINE = 2.0**-102  # of a few operations in double-double
 _LOOSE = 1e-7  # relative bound above which a sharper one is worth its work
 _ROUNDED = 1e-4  # of that bound: what the sharper one may owe to its own rounding
+_NEAR = 1.1e-8  # slack of a column apart from which it is 1 - |tau|, and a little more
 _UNRESOLVED = 0.01  # relative bound above which a coordinate may be zero
 
 
@@ -50,6 +61,7 @@ class Found(NamedTuple):
     tau: np.ndarray
     noise: float  # rounding of tau_j, over the length of column j
     own: float  # of tau in the basis, where it is small
+    evaluation: float  # relative, of psi from tau, before it is rounded
 
 
 class Bounds(NamedTuple):
@@ -139,10 +151,33 @@ def _solution_errors(basis, apart, units, found):
 
 
 @jit_inner
-def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
+def _apart_errors(basis, apart, found, squares, slacks, out):
+    """Rounding of tau of each column apart, as `polish` forms it from slacks or from tau.
+
+    That of G_k, solved in double-double, is FINE |A_B^-1| |A_B| |G_k|.
+    """
+    m = slacks.size
+    first, g = np.empty(m), np.empty(m)
+    for k in range(apart.columns.size):
+        j, total = apart.columns[k], 0.0
+        for i in range(m):
+            first[i] = _absolute_dot(basis.matrix[i], apart.g_hi[k])
+        for i in range(m):
+            g[i] = abs(apart.g_hi[k, i]) + _absolute_dot(basis.inverse[i], first)
+            total += g[i]
+        out[k] = FINE * _absolute_dot(g, slacks)
+        if apart.cost[k] != 0.0:
+            out[k] += FINE * (1.0 + total)
+        if not 0.0 <= 1.0 - abs(found.tau[j]) < _NEAR:
+            out[k] += found.noise * math.sqrt(squares[j])
+
+
+@jit_inner
+def _row_errors(A, lengths, basis, apart, units, found, own_apart, shift, rhs):
     """Two parts of rho, each row in its own unit: of psi outside B and E, and all else.
 
-    `lengths` of the columns are overwritten by the rounding of psi outside B and E.
+    `lengths` of the columns are overwritten by the rounding of psi outside B and E; `shift` is
+    what tau there is off by besides rounding.
     """
     m = A.shape[0]
     v, spread, rho = np.empty(m), np.empty(m), np.empty(m)
@@ -151,8 +186,9 @@ def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
     for j in apart.columns:
         lengths[j] = 0.0
     for j in range(lengths.size):
-        noise = found.noise * lengths[j] * found.D[j]
-        lengths[j] = evaluation * abs(found.rest[j]) + noise
+        noise = found.noise * lengths[j]
+        noise += shift[j] if lengths[j] > 0.0 else 0.0
+        lengths[j] = found.evaluation * abs(found.rest[j]) + noise * found.D[j]
     for i in range(m):
         v[i] = _absolute_dot(A[i], lengths)
     fine = _solution_errors(basis, apart, units, found)
@@ -160,10 +196,12 @@ def _row_errors(A, lengths, basis, apart, units, found, evaluation, rhs):
         spread[i] = _absolute_dot(basis.inverse[i], v) * (1.0 if units.zero[i] else units.unit)
         s = 0.0 if units.zero[i] else fine[i]
         j = basis.columns[i]
-        s += evaluation * abs(found.values[j]) + _own(found, j) * found.D[j]
+        s += found.evaluation * abs(found.values[j]) + _own(found, j) * found.D[j]
         for k in range(apart.columns.size):
-            own = 1.0 if units.zero[i] or not units.far[k] else units.unit
-            s += evaluation * abs(apart.g_hi[k, i] * found.values[apart.columns[k]]) * own
+            j = apart.columns[k]
+            unit = 1.0 if units.zero[i] or not units.far[k] else units.unit
+            one = found.evaluation * abs(found.values[j]) + own_apart[k] * found.D[j]
+            s += abs(apart.g_hi[k, i]) * one * unit
         rho[i] = s + abs(rhs[i])
     return spread, rho
 
@@ -187,9 +225,10 @@ def _dual_errors(A, basis, units, inverse, scale, rounding, rho):
 
 
 @jit_inner
-def _count(j, moved, factor, evaluation, found, bounds, unresolved):
+def _count(j, moved, factor, found, bounds, unresolved):
     """`bounds` with coordinate j, whose tau is right to `moved`; `factor` is its unit."""
     value, error = abs(found.values[j]), moved * found.D[j]
+    evaluation = found.evaluation + (ROUNDING if factor == 1.0 else EVALUATION)
     relative = 0.0
     if value > 0.0:
         relative = evaluation + error / value
@@ -205,25 +244,25 @@ def _count(j, moved, factor, evaluation, found, bounds, unresolved):
 
 
 @jit_inner
-def _count_all(basis, apart, units, found, dtau, moved, unresolved):
+def _count_all(basis, apart, units, found, dtau, own_apart, moved, unresolved):
     """The `Bounds`, from the errors of tau in the basis and elsewhere (`moved` is overwritten)."""
-    bounds = Bounds(EVALUATION, EVALUATION, 0.0)
+    bounds = Bounds(ROUNDING, ROUNDING, 0.0)
     for i in range(dtau.size):
         j = basis.columns[i]
         error = dtau[i] + _own(found, j)
         factor = units.unit if units.zero[i] else 1.0
-        bounds = _count(j, error, factor, EVALUATION, found, bounds, unresolved)
+        bounds = _count(j, error, factor, found, bounds, unresolved)
         moved[j] = -1.0
     for k in range(apart.columns.size):
-        j, t = apart.columns[k], 0.0
+        j, t = apart.columns[k], own_apart[k]
         for i in range(dtau.size):
             t += abs(apart.g_hi[k, i]) * dtau[i]
         factor = units.unit if units.far[k] else 1.0
-        bounds = _count(j, t, factor, EVALUATION, found, bounds, unresolved)
+        bounds = _count(j, t, factor, found, bounds, unresolved)
         moved[j] = -1.0
     for j in range(moved.size):
         if moved[j] >= 0.0:
-            bounds = _count(j, moved[j], units.unit, EVALUATION, found, bounds, unresolved)
+            bounds = _count(j, moved[j], units.unit, found, bounds, unresolved)
     return bounds
 
 
@@ -239,30 +278,55 @@ def _fill_moved(A, squares, dual, noise, moved):
 
 
 @jit_inner
-def error_bound(A, squares, basis, apart, units, S, scale, found, rhs, unresolved):
-    """The `Bounds`; which coordinates may be zero, for all that is known, is left in the last."""
+def _pulled_back(basis, t, out):
+    """``out = |A_B^-T| t``; whether there is any."""
+    some = 0.0
+    for k in range(t.size):
+        out[k] = 0.0
+    for i in range(t.size):
+        some = max(some, t[i])
+        for k in range(t.size if t[i] != 0.0 else 0):
+            out[k] += abs(basis.inverse[i, k]) * t[i]
+    return some != 0.0
+
+
+@jit_inner
+def error_bound(
+    A, squares, basis, apart, units, S, scale, found, slacks, behind, rhs, unresolved
+):  # fmt: skip
+    """The `Bounds`; which coordinates may be zero, for all that is known, is left in the last.
+
+    `slacks` are those of the basis, and `behind` what the path's end leaves of them to go.
+    """
     m = A.shape[0]
-    rounding, moved = np.sqrt(squares), np.empty(squares.size)
-    spread, rho = _row_errors(A, rounding, basis, apart, units, found, EVALUATION, rhs)
+    rounding, moved, shift = np.sqrt(squares), np.empty(squares.size), np.zeros(squares.size)
+    own_apart, late, dual = np.empty(apart.columns.size), np.empty(m), np.empty(m)
+    _apart_errors(basis, apart, found, squares, slacks, own_apart)
+    if _pulled_back(basis, behind, late):
+        _fill_moved(A, squares, late, 0.0, shift)
+        for k in range(apart.columns.size):
+            if units.far[k]:
+                own_apart[k] += _absolute_dot(apart.g_hi[k], behind)
+    spread, rho = _row_errors(
+        A, rounding, basis, apart, units, found, own_apart, shift, rhs
+    )  # fmt: skip
     inverse, dtau, both = np.empty((m, m)), np.empty(m), np.empty(m)
     invert_factored(S, inverse)
     for i in range(m):
         both[i] = (spread[i] + rho[i]) * scale[i] * units.weight[i]
     for i in range(m):  # |C S^-1 C| rho
-        dtau[i] = _absolute_dot(inverse[i], both)
-    dual = np.zeros(m)
-    for i in range(m):
-        dtau[i] *= scale[i] / units.weight[i]
-        for k in range(m):
-            dual[k] += abs(basis.inverse[i, k]) * dtau[i]
+        dtau[i] = _absolute_dot(inverse[i], both) * (scale[i] / units.weight[i])
+    _pulled_back(basis, dtau, dual)
+    for k in range(m):
+        dual[k] += late[k]
     _fill_moved(A, squares, dual, found.noise, moved)
-    bounds = _count_all(basis, apart, units, found, dtau, moved, unresolved)
+    bounds = _count_all(basis, apart, units, found, dtau, own_apart, moved, unresolved)
     if not bounds.relative > _LOOSE:
         return bounds
     sharp = _dual_errors(A, basis, units, inverse, scale, rounding, rho)
     for k in range(m):
-        dual[k] = min(dual[k], sharp[k] + _ROUNDED * dual[k])
+        dual[k] = min(dual[k], sharp[k] + late[k] + _ROUNDED * dual[k])
     _fill_moved(A, squares, dual, found.noise, moved)
     for i in range(m):
         dtau[i] = min(dtau[i], moved[basis.columns[i]])
-    return _count_all(basis, apart, units, found, dtau, moved, unresolved)
+    return _count_all(basis, apart, units, found, dtau, own_apart, moved, unresolved)

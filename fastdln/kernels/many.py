@@ -138,7 +138,7 @@ def _solve(case, L_high, L_low, slope_range, deepest, limit, k, out):
         root = Root(
             out.psi[k, i], out.log_abs[k, i], out.slack[k, i], out.dual[k, i], out.unresolved[k, i]
         )  # fmt: skip
-        low = L_low[i] if L > 0.0 else 0.0
+        low = L_low[i] if L_high[i] == L else 0.0
         path, last, state = _target(case, L, low, deepest, limit, state, log_eps, root)
         log_eps = path[2]
         out.L[k, i] = L

@@ -20,7 +20,9 @@ import numpy as np
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.bound import FINE, Found, Units, dual_noise, error_bound
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
-from fastdln.kernels.extended import dd_add, dd_mul, dd_mul_double, two_sum
+from fastdln.kernels.evaluation import Root, Values, evaluate_all
+from fastdln.kernels.extended import dd_add, dd_mul, two_sum
+from fastdln.kernels.fine import UNIT
 from fastdln.kernels.kept import (
     CLOSE,
     NEAR,
@@ -31,7 +33,7 @@ from fastdln.kernels.kept import (
     solve_near,
 )
 from fastdln.kernels.linear import cholesky_solve
-from fastdln.kernels.magnitude import magnitude_2, magnitude_p, power_of
+from fastdln.kernels.magnitude import power_of
 from fastdln.kernels.path import newton_factor
 from fastdln.kernels.state import locate, new_point, reselect, same
 from fastdln.kernels.tableau import (
@@ -49,23 +51,16 @@ POLISHED, ROUGH, OUTDATED = 0, 1, 2
 
 _ULP = 2.0**-52
 _ITERATIONS = 30
+_COARSE = 1e-7  # step from which psi is evaluated beyond a double
+_STILL = 1e-3  # the same where rounding of doubles keeps it from getting less
+_NOTHING = 2.0**-74  # step that is the last: the bound may be 1e5 times what it leaves
 _FLOOR = 1e-10  # of a step, from which one that is not much less is rounding
 _ASTRAY = 0.5  # a step of this size is not due to the factor alone
 _DEEP = 500.0  # from this L on, what vanishes with eps is carried in a unit of its own
+_WIDER = 3.0  # how far off a factor is taken to be, over what it leaves of a step
 _MARGIN = 10.0  # how much a factor of another point adds to the bound, over its distance
 _LEAST = 1e-30  # slack to which units are fitted
-_FINE_SLACK = 1e-8  # one this large is 1 - |tau| to many more digits than a double has
 _UNIT_FLOOR = 1e-200  # coupling below this plays no part in the Newton matrix
-
-
-class Root(NamedTuple):
-    """psi at the root, N-vectors but for the last."""
-
-    psi: np.ndarray
-    log_abs: np.ndarray
-    slack: np.ndarray  # 1 - |tau|, p > 2
-    dual: np.ndarray  # (m,)
-    unresolved: np.ndarray  # (N,) whether psi may be zero, for all that the bound says
 
 
 @jit_inner
@@ -118,85 +113,21 @@ def _basis_tau(p_is_2, L_hi, L_lo, sgn, s_hi, s_lo, t_hi, t_lo):
 
 
 @jit_inner
-def _fill_all(p_is_2, power, L_hi, L_lo, log_unit, tau_hi, tau_lo, values, D, root):
-    """|psi| / U, D / U and log |psi| of every coordinate from its tau; `power` is b, as a sum."""
-    for j in range(tau_hi.size):
-        a_hi = abs(tau_hi[j])
-        a_lo = tau_lo[j] if tau_hi[j] >= 0.0 else -tau_lo[j]
-        hi, lo = dd_add(L_hi if p_is_2 else 1.0, L_lo if p_is_2 else 0.0, -a_hi, -a_lo)
-        root.slack[j] = hi
-        if p_is_2:
-            values[j], D[j], root.log_abs[j] = magnitude_2(
-                a_hi, a_lo, L_hi, L_lo, hi, lo, log_unit
-            )  # fmt: skip
-        else:
-            values[j], D[j], root.log_abs[j] = magnitude_p(
-                power[0], power[1], a_hi, a_lo, hi, lo, L_hi, L_lo, log_unit
-            )  # fmt: skip
-
-
-@jit_inner
-def _one_less(hi, lo):
-    """1 - hi - lo; hi = 1 and a lo of any size are told apart."""
-    top, rest = two_sum(1.0, -hi)
-    return two_sum(top, rest - lo)
-
-
-@jit_inner
-def _fill_large(p_is_2, power, L, log_unit, j, s_hi, s_lo, values, D, root):
-    """Coordinate j with slack s again, in units of 1: it stays while eps vanishes."""
-    if p_is_2:
-        if log_unit != 0.0:
-            minus = math.exp(-s_hi) * (1.0 - s_lo)
-            values[j], D[j], root.log_abs[j] = minus, minus, -(s_hi + s_lo)
-    elif s_hi < 0.5 or log_unit != 0.0:
-        a_hi, a_lo = _one_less(s_hi, s_lo)
-        if a_hi < 0.0:  # the sign is not yet that of tau
-            a_hi, a_lo = -a_hi, -a_lo
-            s_hi, s_lo = dd_add(2.0, 0.0, -s_hi, -s_lo)
-        top_hi, top_lo = (L[2], L[3]) if s_hi < 0.5 else (L[0], L[1])
-        root.slack[j] = s_hi
-        values[j], D[j], root.log_abs[j] = magnitude_p(
-            power[0], power[1], a_hi, a_lo, s_hi, s_lo, top_hi, top_lo, 0.0
-        )  # fmt: skip
-
-
-@jit_inner
-def _near_slack(p_is_2, L_hi, L_lo, apart, k, sgn, s, s_lo, tau_hi, tau_lo):
-    """Slack of column k apart: from tau, or where that is rounding from those of the basis."""
-    hi, lo = abs(tau_hi), tau_lo if tau_hi >= 0.0 else -tau_lo
-    if p_is_2:
-        return dd_add(L_hi, L_lo, -hi, -lo)
-    hi, lo = dd_add(1.0, 0.0, -hi, -lo)
-    if hi > _FINE_SLACK:
-        return hi, lo
-    hi, lo = 0.0, 0.0
-    for i in range(s.size if apart.cost[k] != 0.0 else 0):  # the cost again, in double-double
-        t = -apart.sign[k] * sgn[i]
-        hi, lo = dd_add(hi, lo, t * apart.g_hi[k, i], t * apart.g_lo[k, i])
-    if apart.cost[k] != 0.0:
-        hi, lo = dd_add(1.0, 0.0, hi, lo)
-    for i in range(s.size):
-        t = apart.sign[k] * sgn[i]
-        g_hi, g_lo = dd_mul(t * apart.g_hi[k, i], t * apart.g_lo[k, i], s[i], s_lo[i])
-        hi, lo = dd_add(hi, lo, g_hi, g_lo)
-    return hi, lo
-
-
-@jit_inner
-def _residual(A, basis, apart, zero, far, unit, values, rest, rhs):
+def _residual(A, basis, apart, zero, far, unit, found, rhs):
     """Rows of A_B^-1 (y - A psi), each in its own unit (U in zero rows, else 1)."""
-    m, N = A.shape
+    m = A.shape[0]
     v_hi, v_lo, w_hi, w_lo = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
-    matvec_dd(A, rest, np.zeros(N), v_hi, v_lo)
+    matvec_dd(A, found.rest, found.rest_low, v_hi, v_lo)
     solve_dd(basis.matrix, basis.inverse, v_hi, v_lo, w_hi, w_lo)
     for i in range(m):
-        factor = 1.0 if zero[i] else unit
-        hi, lo = dd_add(basis.x_hi[i], basis.x_lo[i], -values[basis.columns[i]], 0.0)
+        factor, j = 1.0 if zero[i] else unit, basis.columns[i]
+        hi, lo = dd_add(basis.x_hi[i], basis.x_lo[i], -found.values[j], -found.low[j])
         hi, lo = dd_add(hi, lo, -factor * w_hi[i], -factor * w_lo[i])
         for k in range(apart.columns.size):
-            value = values[apart.columns[k]] * (factor if far[k] else 1.0)
-            g_hi, g_lo = dd_mul_double(apart.g_hi[k, i], apart.g_lo[k, i], value)
+            own, j = factor if far[k] else 1.0, apart.columns[k]
+            g_hi, g_lo = dd_mul(
+                apart.g_hi[k, i], apart.g_lo[k, i], own * found.values[j], own * found.low[j]
+            )  # fmt: skip
             hi, lo = dd_add(hi, lo, -g_hi, -g_lo)
         rhs[i] = hi + lo
 
@@ -232,50 +163,15 @@ def _choose(A, y, squares, p_is_2, b, level, chosen, columns, sgn, s, point):
 
 
 @jit_inner
-def _fill_apart(p_is_2, power, L, log_unit, apart, far, sgn, s, s_lo, tau, values, D, root):
-    """The columns apart again; tau is a pair, as in double-double."""
-    for k in range(apart.columns.size):
-        j = apart.columns[k]
-        hi, lo = _near_slack(p_is_2, L[0], L[1], apart, k, sgn, s, s_lo, tau[0][j], tau[1][j])
-        if far[k]:
-            a_hi, a_lo = _one_less(hi, lo)
-            root.slack[j] = hi
-            values[j], D[j], root.log_abs[j] = magnitude_p(
-                power[0], power[1], a_hi, a_lo, hi, lo, L[0], L[1], log_unit
-            )  # fmt: skip
-        else:
-            _fill_large(p_is_2, power, L, log_unit, j, hi, lo, values, D, root)
-        if not p_is_2:
-            tau[0][j] = apart.sign[k] * (1.0 - hi)
-
-
-@jit_inner
 def _no_bounds():
     return np.inf, np.inf, np.inf
 
 
 @jit_inner
-def _widened(bounds, factor):
+def _widened(bounds, away):
     """A plain tuple: to make another for Python runs Python code, which Ctrl-C would break."""
+    factor = 1.0 + _MARGIN * away
     return factor * bounds.relative, factor * bounds.resolved, factor * bounds.absolute
-
-
-@jit_inner
-def _evaluate(p_is_2, power, L, log_unit, places, state, s_lo, tau, values, D, root):
-    """|psi| / U and D / U of every coordinate, those that do not vanish in units of 1.
-
-    `power` is b as a sum, `L` (hi, lo, and those for small slacks), `places` (basis, apart, far,
-    zero), `state` (sgn, s), tau (hi, lo).
-    """
-    basis, apart, far, zero = places
-    sgn, s = state
-    _fill_all(p_is_2, power, L[0], L[1], log_unit, tau[0], tau[1], values, D, root)
-    for i in range(s.size):
-        if not zero[i]:
-            _fill_large(
-                p_is_2, power, L, log_unit, basis.columns[i], s[i], s_lo[i], values, D, root
-            )  # fmt: skip
-    _fill_apart(p_is_2, power, L, log_unit, apart, far, sgn, s, s_lo, tau, values, D, root)
 
 
 @jit_inner
@@ -285,6 +181,73 @@ def _tau(A, basis, t_hi, t_lo, l_hi, l_lo, tau_hi, tau_lo):
     rmatvec_dd(A, l_hi, l_lo, tau_hi, tau_lo)
     for i in range(t_hi.size):
         tau_hi[basis.columns[i]], tau_lo[basis.columns[i]] = t_hi[i], t_lo[i]
+
+
+class Work(NamedTuple):
+    """Vectors that each iteration fills anew."""
+
+    t_hi: np.ndarray  # (m,) tau in the basis
+    t_lo: np.ndarray
+    l_hi: np.ndarray  # (m,) the dual
+    l_lo: np.ndarray
+    tau_hi: np.ndarray  # (N,)
+    tau_lo: np.ndarray
+    rhs: np.ndarray  # (m,) residual
+    z: np.ndarray  # (m,) step
+    scale: np.ndarray  # (m,) D_B^-1/2
+    unit: np.ndarray  # (m,) square root of each row's unit, relative as in `newton_factor`
+    weight: np.ndarray  # (m,) as in `_take_step`
+
+
+@jit_inner
+def _room(m, N):
+    """A `Work` and what is found in it."""
+    v, w = np.empty((9, m)), np.empty((2, N))
+    work = Work(v[0], v[1], v[2], v[3], w[0], w[1], v[4], v[5], v[6], v[7], v[8])
+    return work, Values(np.empty(N), np.zeros(N), np.empty(N), np.empty(N), np.empty(N))
+
+
+@jit_inner
+def _look(A, p_is_2, power, L, places, state, s_lo, marked, fine, work, found, root):
+    """The point at this state and its residual, in steps' units; returns log U."""
+    basis, apart, far, zero = places
+    sgn, s = state
+    _basis_tau(p_is_2, L[0], L[1], sgn, s, s_lo, work.t_hi, work.t_lo)
+    _tau(A, basis, work.t_hi, work.t_lo, work.l_hi, work.l_lo, work.tau_hi, work.tau_lo)
+    log_unit = _log_unit(p_is_2, power[0], L[0], places, state, marked, work.tau_hi)
+    evaluate_all(
+        p_is_2, power, L, log_unit, places, state, s_lo, (work.tau_hi, work.tau_lo), marked, fine,
+        found, root,
+    )  # fmt: skip
+    _residual(A, basis, apart, zero, far, math.exp(log_unit), found, work.rhs)
+    root_unit = math.sqrt(max(math.exp(log_unit), _UNIT_FLOOR))
+    for i in range(s.size):
+        work.scale[i] = 1.0 / math.sqrt(found.D[basis.columns[i]])
+        work.unit[i] = 1.0 if zero[i] else root_unit
+        work.weight[i] = root_unit / work.unit[i]
+        work.z[i] = work.rhs[i] * work.scale[i] * work.weight[i]
+    return log_unit
+
+
+@jit_inner
+def _conclude(A, squares, p_is_2, L, places, state, marked, log_unit, away, S, work, found, root):
+    """Fill `root`; returns the bounds."""
+    basis, apart, far, zero = places
+    _finish(basis, apart, zero, far, log_unit, found.values, work.l_hi, work.l_lo, root)
+    for j in range(marked.size):  # the factor was made in its place
+        found.rest[j] = 0.0 if marked[j] else found.values[j]
+    own = FINE * (abs(L[0]) if p_is_2 else 1.0)
+    noise = dual_noise(basis, work.t_hi, work.t_lo, own, work.l_hi, work.l_lo)
+    behind = np.zeros(zero.size)
+    for i in range(zero.size if L[2] < L[0] else 0):  # sigma there is not that of these slacks
+        behind[i] = 0.0 if zero[i] or p_is_2 else state[1][i]
+    evaluation = UNIT * (1500.0 + abs(L[0]))
+    about = Found(found.values, found.rest, found.D, work.tau_hi, noise, own, evaluation)
+    bounds = error_bound(
+        A, squares, basis, apart, Units(zero, far, math.exp(log_unit), work.weight), S,
+        work.scale, about, state[1], behind, work.rhs, root.unresolved,
+    )  # fmt: skip
+    return _widened(bounds, away)
 
 
 @jit
@@ -308,30 +271,15 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
     )  # fmt: skip
     far = vanishing_columns(p_is_2, apart)
     marked, zero = mark(N, basis, apart), zero_rows(basis, apart, far)
-    s_lo, t_hi, t_lo = np.zeros(m), np.empty(m), np.empty(m)
-    l_hi, l_lo, rhs, z = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
-    scale, unit, weight = np.empty(m), np.empty(m), np.empty(m)
-    tau_hi, tau_lo, values = np.empty(N), np.empty(N), np.empty(N)
-    rest, D = np.empty(N), np.empty(N)
-    places, state = (basis, apart, far, zero), (sgn, s)
-    last, factorisations, stale, log_unit = np.inf, 0, True, 0.0
+    places, state, s_lo = (basis, apart, far, zero), (sgn, s), np.zeros(m)
+    work, found = _room(m, N)
+    scale, unit, weight, z, D = work.scale, work.unit, work.weight, work.z, found.D
+    last, factorisations, stale, fine = np.inf, 0, True, False
+    slow, log_unit = 0.0, 0.0
     for iteration in range(_ITERATIONS):
-        _basis_tau(p_is_2, L_hi, L_lo, sgn, s, s_lo, t_hi, t_lo)
-        _tau(A, basis, t_hi, t_lo, l_hi, l_lo, tau_hi, tau_lo)
-        log_unit = _log_unit(p_is_2, b, L_hi, places, state, marked, tau_hi)
-        _evaluate(
-            p_is_2, power, L, log_unit, places, state, s_lo, (tau_hi, tau_lo), values, D, root
+        log_unit = _look(
+            A, p_is_2, power, L, places, state, s_lo, marked, fine, work, found, root
         )  # fmt: skip
-        for j in range(N):
-            values[j] = values[j] if tau_hi[j] >= 0.0 else -values[j]
-            rest[j] = 0.0 if marked[j] else values[j]
-        _residual(A, basis, apart, zero, far, math.exp(log_unit), values, rest, rhs)
-        root_unit = math.sqrt(max(math.exp(log_unit), _UNIT_FLOOR))
-        for i in range(m):
-            scale[i] = 1.0 / math.sqrt(D[columns[i]])
-            unit[i] = 1.0 if zero[i] else root_unit
-            weight[i] = root_unit / unit[i]
-            z[i] = rhs[i] * scale[i] * weight[i]
         if stale and (old or p_is_2) and belongs(kept, columns):
             exact = newton_matrix(A, basis, apart, D, scale, unit, far)
             away = distance(exact, kept, scale / weight, p_is_2)
@@ -340,39 +288,37 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
                 return OUTDATED, 0, 0, log_unit, _no_bounds()
         old = False
         if stale:
-            away = 0.0
+            away, slow = 0.0, 0.0
             keep(kept, columns, scale / weight)
-            definite, _ = newton_factor(A, basis, apart, D, scale, unit, far, rest, kept.S)
+            definite, _ = newton_factor(A, basis, apart, D, scale, unit, far, found.rest, kept.S)
             factorisations, stale = factorisations + 1, False
             if not definite:
                 kept.columns[0] = -1
                 return ROUGH, iteration, factorisations, log_unit, _no_bounds()
-        if away < CLOSE:
+        if max(away, slow if fine else 0.0) < CLOSE:
             cholesky_solve(kept.S, z)
         else:
-            solve_near(newton_matrix(A, basis, apart, D, scale, unit, far), kept, away, z)
-        size = _take_step(p_is_2, b, z, scale, weight, t_hi, sgn, s, s_lo)
+            exact = newton_matrix(A, basis, apart, D, scale, unit, far)
+            solve_near(exact, kept, max(away, slow), z)
+        size = _take_step(p_is_2, b, z, scale, weight, work.t_hi, sgn, s, s_lo)
         if not size < 1e300:
             return ROUGH, iteration, factorisations, log_unit, _no_bounds()
         # a factor of another point carries rounding from row to row: its first step counts less
-        level_out = size < _FLOOR and size > 0.25 * last
-        if size < 2.0 * _ULP or (level_out and (away == 0.0 or iteration > 1)):
-            _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root)
-            for j in range(N):
-                rest[j] = 0.0 if marked[j] else values[j]
-            own = FINE * (abs(L_hi) if p_is_2 else 1.0)
-            noise = dual_noise(basis, t_hi, t_lo, own, l_hi, l_lo)
-            bounds = error_bound(
-                A, squares, basis, apart, Units(zero, far, math.exp(log_unit), weight),
-                kept.S, scale, Found(values, rest, D, tau_hi, noise, own), rhs, root.unresolved,
+        level_out = size < _FLOOR and size > 0.25 * last and (away == 0.0 or iteration > 1)
+        if fine and (size < _NOTHING or level_out):
+            bounds = _conclude(
+                A, squares, p_is_2, L, places, state, marked, log_unit, away, kept.S, work, found,
+                root,
             )  # fmt: skip
-            bounds = _widened(bounds, 1.0 + _MARGIN * away)
             return POLISHED, iteration + 1, factorisations, log_unit, bounds
-        stale = size > 0.1 * last and not level_out
+        slow = max(slow, min(NEAR, _WIDER * size / last))
+        if not fine and (size < _COARSE or (size < _STILL and size > 0.25 * last)):
+            fine, size = True, np.inf
+        stale = size > 0.1 * last and size < np.inf
         if stale and _ASTRAY > size > 0.5 * last:  # it has not served
             kept.columns[0] = -1
         last = size
-    _finish(basis, apart, zero, far, log_unit, values, l_hi, l_lo, root)
+    _finish(basis, apart, zero, far, log_unit, found.values, work.l_hi, work.l_lo, root)
     return ROUGH, _ITERATIONS, factorisations, log_unit, _no_bounds()
 
 

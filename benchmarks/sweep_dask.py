@@ -13,8 +13,9 @@ from typing import Any
 from unittest import mock
 
 import fastdln as fd
-from benchmarks.ceiling import side_by_side
 from fastdln.sweep_store import Store
+
+from .ceiling import side_by_side
 
 GRID = {
     "problems": {"dataset": "gaussian", "m": 20, "N": 100, "sparsity": 5},

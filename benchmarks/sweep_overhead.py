@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 import fastdln as fd
-from benchmarks.ceiling import side_by_side
 from fastdln.sweep_work import one_thread_each
+
+from .ceiling import side_by_side
 
 _TABLE = {"dataset": "gaussian", "m": 20, "N": 100, "sparsity": 5}
 _SHARED = {"seed": range(50), "p": [2, 2.5, 3, 4], "alpha": {"logspace": [0, -3, 50]}}

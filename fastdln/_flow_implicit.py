@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 _CAPACITY = 32
 _OPERATIONS = 1e9  # multiplications of a piece: some 0.05 s
-_SHARE = 0.5  # of rtol that the error of a leap may take: the estimate is of lower order
+_SHARE = 0.4  # of rtol that the error of a leap may take: the estimate is of lower order
 _FOREVER = 1e300
 _HIDDEN = 460.0  # log(1/eps) from which weights are not got back from psi
 

@@ -50,7 +50,7 @@ def test_nested_results_nan_and_nothing():
     rate = fd.convergence_rate(fd.datasets.random(), 3)
     assert lines_of(rate)["minimizer"] == "<L1Minimizer>"
     unknown = np.array([[np.nan, 1.0], [2.0, 3.0]])
-    witness = fd.hardness.Witness(A=unknown, y=np.full((2, 2), np.nan), psi=unknown[0], radius=0.0)
+    witness = fd.Witness(A=unknown, y=np.full((2, 2), np.nan), psi=unknown[0], radius=0.0)
     assert lines_of(witness)["A"] == "2 x 2, 1 to 3, 1 NaN"
     assert lines_of(witness)["y"] == "2 x 2, all NaN"
 

@@ -10,10 +10,12 @@ import pytest
 from fastdln import datasets
 from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_run import flow_of
+from fastdln.kernels.flow_collocation import Segments
 from fastdln.kernels.flow_coordinates import move
+from fastdln.kernels.flow_dense import observe_collocation
 from fastdln.kernels.flow_goal import Goal
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
-from fastdln.kernels.flow_stages import new_stages, solve_stages
+from fastdln.kernels.flow_stages import new_stages, rate_at, solve_stages
 from fastdln.kernels.runge_kutta import (
     Kept,
     State,
@@ -88,17 +90,19 @@ def test_order_inside_a_step(name, order, theta):
 
 @numba.njit
 def solve_step(flow, par, radau, sizes, base, H, counts):
-    """One step of H from base, solved to rounding."""
+    """One step of H from base, solved to rounding: (whether it was, what output needs)."""
     m, N = flow.A.shape
     work, stages = new_stages(m, N), radau.nodes.size
-    start, solved = np.zeros(m), False
+    start, solved = np.empty(m), False
+    rate_at(flow, par, base, start)
     for _ in range(3):  # from zero it may need more than one call's iterations
         error = solve_stages(
             flow, par, radau, sizes, base, H, 1e-13, start, False, work.psi, work.rate, work, counts
         )
         solved = solved or error < np.inf
     move(flow.p, base, work.shift[:, stages - 1].copy())
-    return solved
+    work.d[:, stages] = work.defect
+    return solved, work.d
 
 
 def fixed_leaps(stages, alpha, H, count):
@@ -107,9 +111,10 @@ def fixed_leaps(stages, alpha, H, count):
     engine = CollocationEngine(flow, 1e-8, stages)
     base = engine._state.base
     for _ in range(count):
-        assert solve_step(
+        solved, _ = solve_step(
             flow, engine._par, engine._radau, engine._sizes, base, H, engine._state.counts
         )
+        assert solved
     return base[0] + base[1]
 
 
@@ -123,6 +128,43 @@ def test_order_of_radau(stages, counts):
         for count in counts.tolist()
     ]
     assert 2 * stages - 1.6 < slope(end / counts, errors) < 2 * stages
+
+
+def error_inside_leap(stages, H, theta, part=1.0):
+    """Of lambda at theta in a first step of H, p = 2, with that part of the defect added."""
+    flow = flow_of(datasets.random(), 2.0, np.log(0.5))
+    engine, (m, N) = CollocationEngine(flow, 1e-8, stages), flow.A.shape
+    par, radau = engine._par, engine._radau
+    solved, last = solve_step(
+        flow, par, radau, engine._sizes, engine._state.base, H, engine._state.counts
+    )
+    assert solved
+    last[:, stages] *= part
+    step = Segments(
+        np.array([[0.0, H]]), np.zeros((1, 4, N)), np.zeros((1, m)), last[np.newaxis].copy()
+    )
+    psi, dual, none = np.empty((1, N)), np.empty((1, m)), np.empty((0, N))
+    times = np.array([theta * H])
+    observe_collocation(flow, par, radau.nodes, step, times, psi, dual, none, none)
+    exact = fixed_steps("dop853", DUAL, 2.0, 0.5, H * theta / 32, 32)
+    return np.max(np.abs(dual[0] - exact))
+
+
+@pytest.mark.parametrize("theta", [0.3, 0.77])
+def test_order_inside_a_leap(theta):
+    """The polynomial errs by h^(s+1), which the defect at its start takes away."""
+    lengths = np.array([0.01, 0.015, 0.02, 0.03])
+    errors = [error_inside_leap(3, h, theta) for h in lengths.tolist()]
+    assert 4.6 < slope(lengths, errors) < 6.0
+
+
+@pytest.mark.parametrize(("stages", "H"), [(3, 0.02), (5, 0.06), (7, 0.06)])
+def test_defect_takes_most_of_the_error_away(stages, H):
+    for theta in (0.2, 0.5, 0.9):
+        errors = [error_inside_leap(stages, H, theta, part) for part in (0.5, 1.0, 1.5)]
+        plain = error_inside_leap(stages, H, theta, 0.0)
+        assert errors[1] < 0.2 * plain
+        assert errors[1] < min(errors[0], errors[2])
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -49,7 +49,7 @@ class Segments(NamedTuple):
     t: np.ndarray  # (K, 2): start, end
     base: np.ndarray  # (K, 4, N)
     dual: np.ndarray  # (K, m)
-    last: np.ndarray  # (K, m, 8)
+    last: np.ndarray  # (K, m, 8): increments, then the defect (`flow_dense`)
 
 
 class Rows(NamedTuple):
@@ -201,6 +201,8 @@ def collocation_piece(flow, par, radau, sizes, goal, state, segments, rows):
             continue
         done = clock[2] == H
         after = goal.end if done else clock[0] + (H + clock[1])
+        for i in range(m):  # for the output alone: the lane counts nowhere else
+            work.d[i, stages] = work.defect[i]
         if goal.keep:
             _keep(segments, used, state, after, work)
             used += 1

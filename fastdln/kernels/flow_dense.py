@@ -2,6 +2,12 @@
 
 The shifts A^T d of a step's nodes are formed once; between the nodes Lagrange's polynomial through
 them is added to the slacks at its start (`flow_coordinates`).
+
+That polynomial, of degree s, is far less accurate inside a step than at its end. It fulfils the
+equation with a right-hand side that is off by a multiple of M(t) = prod_i (t - c_i), and its
+defect g at the start tells the multiple: to leading order it errs by g N(t), where
+N(t) = int_0^t M / M(0), and N(0) = N(1) = 0. This is added; g is the defect as Newton's matrix
+sees it (`flow_stages.error_of`), for where the equation is stiff less of it is left.
 """
 
 from __future__ import annotations
@@ -22,9 +28,10 @@ __all__ = ["between", "losses", "new_between", "observe_collocation", "open_step
 class Between(NamedTuple):
     """One step, open for output."""
 
-    weight: np.ndarray  # (8,): Lagrange's, of the nodes
+    weight: np.ndarray  # (8,): Lagrange's, of the nodes, then that of the defect
     scale: np.ndarray  # (8,): what does not change in them
-    last: np.ndarray  # (8, m): increments of lambda, a row a node
+    bend: np.ndarray  # (8,): that of the defect is t (1 - t)^2 sum_k bend_k (1 - t)^k
+    last: np.ndarray  # (8, m): increments of lambda, a row a node, then the defect
     shift: np.ndarray  # (8, N): A^T of them
     wide: np.ndarray  # (N, 8): the same, as it comes
     tau: np.ndarray  # (N,): the shift between the nodes
@@ -34,11 +41,12 @@ class Between(NamedTuple):
 @jit_inner
 def new_between(nodes, m, N):
     """Space, no step in it."""
-    scale = np.zeros(LANES)
+    scale, bend = np.zeros(LANES), np.zeros(LANES)
     _scales_of(nodes, scale)
+    _bend_of(nodes, bend)
     return Between(
-        np.zeros(LANES), scale, np.empty((LANES, m)), np.empty((LANES, N)), np.empty((N, LANES)),
-        np.empty(N), np.empty(N),
+        np.zeros(LANES), scale, bend, np.empty((LANES, m)), np.empty((LANES, N)),
+        np.empty((N, LANES)), np.empty(N), np.empty(N),
     )  # fmt: skip
 
 
@@ -54,7 +62,7 @@ def _across(source, target):
 
 @jit_inner
 def open_step(flow, last, inside):
-    """Fill `inside` from the increments (m, 8)."""
+    """Fill `inside` from the increments (m, 8), the defect after them."""
     stay_apart()
     N, m = flow.columns.shape
     dots(flow.columns, N, last, m, inside.wide)
@@ -74,14 +82,35 @@ def _scales_of(nodes, out):
 
 
 @jit_inner
-def _weights(nodes, scale, theta, out):
-    """Lagrange's weights at theta: powers would lose five digits."""
+def _bend_of(nodes, out):
+    """int_0^t M / M(0) over t (1 - t)^2, in powers of x = 1 - t: M has the factor x."""
+    M, at_start = np.zeros(LANES + 1), 1.0
+    M[0] = 1.0
+    for i in range(nodes.size):
+        at_start *= -nodes[i]
+        for k in range(i + 1, 0, -1):
+            M[k] = (1.0 - nodes[i]) * M[k] - M[k - 1]
+        M[0] *= 1.0 - nodes[i]
+    total = 0.0
+    for k in range(1, nodes.size):  # sums divide by 1 - x
+        total -= M[k] / (k + 1) / at_start
+        out[k - 1] = total
+
+
+@jit_inner
+def _weights(nodes, inside, theta):
+    """Lagrange's weights at theta, for powers would lose five digits, and that of the defect."""
+    scale, bend, out, x = inside.scale, inside.bend, inside.weight, 1.0 - theta
     for j in range(nodes.size):
         weight = theta * scale[j]
         for q in range(nodes.size):
             if q != j:
                 weight *= theta - nodes[q]
         out[j] = weight
+    weight = 0.0
+    for k in range(nodes.size - 2, -1, -1):
+        weight = weight * x + bend[k]
+    out[nodes.size] = theta * (x * x) * weight
 
 
 @jit_inner
@@ -105,7 +134,7 @@ def _sum(weight, rows, out):
 def between(par, eps, nodes, base, start, theta, inside, psi, dual):
     """psi and lambda at the part theta of the step that is open; its shift stays in tau."""
     stay_apart()
-    _weights(nodes, inside.scale, min(max(theta, 0.0), 1.0), inside.weight)
+    _weights(nodes, inside, min(max(theta, 0.0), 1.0))
     _sum(inside.weight, inside.shift, inside.tau)
     _sum(inside.weight, inside.last, dual)
     for i in range(dual.size):

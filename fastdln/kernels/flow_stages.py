@@ -85,6 +85,7 @@ class Stages(NamedTuple):
     weight: np.ndarray  # (8, 8)
     level: np.ndarray
     passed: np.ndarray  # (m,): the end of d at the last pass
+    defect: np.ndarray  # (m,): of the polynomial at the start, as Newton sees it
     newton: Newton
     live: Live
 
@@ -96,7 +97,7 @@ def new_stages(m, N):
         np.zeros((m, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES)), np.zeros((N, LANES)),
         np.zeros((m, LANES)), np.zeros((m, LANES)), np.zeros((m, LANES)), np.zeros((m, LANES)),
         np.zeros((m, LANES)), np.zeros((LANES, LANES)), np.zeros((LANES, LANES)), np.zeros(m),
-        new_newton(m, N), new_live(m, N),
+        np.zeros(m), new_newton(m, N), new_live(m, N),
     )  # fmt: skip
 
 
@@ -468,4 +469,6 @@ def error_of(flow, radau, base, rate, H, work):
             z[i, q] = 0.0
         z[i, 0] = mu * defect
     solve_modes(radau.mu, flow.c * H, work.newton, z)
+    for i in range(m):
+        work.defect[i] = z[i, 0] / mu
     return _magnitude(flow, base, stages, z, np.empty(N), work)

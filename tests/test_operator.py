@@ -203,7 +203,7 @@ def _as_file(tmp_path, A, mode="r"):
     return np.memmap(path, dtype=A.dtype, mode=mode, shape=A.shape)
 
 
-# Bounds for psi evaluated to three units of 2^-52, as in pieces, of the test below: from a file, sparse.
+# Bounds of psi evaluated to three units of 2^-52, as in pieces: from a file, and sparse.
 _BOUNDS = {
     2.0: ([9.7e-10, 1.3e-9, 2.0e-10, 2.8e-12], [2.0e-10, 6.2e-10, 1.6e-11, 9.9e-13]),
     2.5: ([9.7e-10, 4.5e-9, 7.5e-13, 1.4e-15], [2.0e-10, 1.3e-9, 2.5e-12, 1.4e-15]),

@@ -188,7 +188,8 @@ def test_the_bound_holds_in_any_unit(p, k):
         off_by = float(abs(mpmath.mpf(log_alpha) * p - exact))  # of log eps
     scaled = fd.flow_limit(fd.Problem(A, 2.0**k * y), p, log_alpha=log_alpha)
     near = fd.flow_limit(fd.Problem(A, y), p, log_alpha=(log_eps + 1e-4) / p)
-    slope = np.abs(near.log_abs_psi - plain.log_abs_psi) / 1e-4  # d log psi / d log eps, about
+    # d log |psi| / d log eps, about: it may exceed 1 (here up to 1.124, at p = 3, in mpmath)
+    slope = np.abs(near.log_abs_psi - plain.log_abs_psi) / 1e-4
     error = np.abs(scaled.psi / 2.0**k - plain.psi) / np.abs(plain.psi)
     assert np.all(error <= plain.error_bound + scaled.error_bound + 1.001 * slope * off_by)
 

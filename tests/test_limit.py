@@ -194,6 +194,18 @@ def test_the_bound_holds_in_any_unit(p, k):
     assert np.all(error <= plain.error_bound + scaled.error_bound + 1.001 * slope * off_by)
 
 
+def test_small_coordinates_beside_a_large_right_hand_side():
+    """psi of 1e-301 underflows in the units that y = 1e19 is computed in."""
+    a, log_alpha = np.array([0.25, 0.03, 0.05, -0.08]), -300 * math.log(10) / 4
+    limit = fd.flow_limit(fd.Problem([a], [1e19]), 4, log_alpha=log_alpha)
+    with mpmath.workdps(60):  # b = 2, and the first slack is 1e-160
+        eps = mpmath.exp(4 * mpmath.mpf(log_alpha))
+        ratios = [mpmath.mpf(v) / mpmath.mpf(0.25) for v in a[1:]]
+        exact = [eps * ((1 - t) ** -2 - (1 + t) ** -2) for t in ratios]
+        error = max(abs(v / w - 1) for v, w in zip(limit.psi[1:].tolist(), exact, strict=True))
+        assert error <= limit.error_bound < 1e-11
+
+
 def test_rows_of_very_different_scales():
     A, y = fd.datasets.random().A, fd.datasets.random().y
     rows = np.array([2.0**400, 1.0, 2.0**-450])

@@ -301,10 +301,16 @@ class _Behind:
         return scaled[pick], unit[pick] + math.log(self.constraints.scale)
 
 
+_TINY = 2.0**-1022  # a smaller psi is not right to its last digits
+_LOG_TINY = math.log(_TINY)
+_OF_LOGS = 2.0**-50 * 1500.0  # of exp(log |psi|): eight roundings of what is below 1500
+
+
 def _wrap(behind: _Behind, targets: Targets, unknown: NDArray[np.bool_] | None = None) -> FlowLimit:
     """The public result: in the caller's order, units and shape."""
     pick, plain, curve = targets.pick, targets.plain, behind.curve
     psi, log_abs, slack = curve.psi[pick], curve.log_abs[pick], curve.slack[pick]
+    error_bound = curve.bound
     residual, dual, scale = curve.residual, curve.dual[pick], 1.0
     if not isinstance(behind.problem, Problem):  # else the problem as it is
         constraints, scale = behind.constraints, behind.constraints.scale
@@ -313,6 +319,10 @@ def _wrap(behind: _Behind, targets: Targets, unknown: NDArray[np.bool_] | None =
             shift = math.log(scale)
             with np.errstate(under="ignore"):
                 psi, log_abs, residual = psi * scale, log_abs + shift, residual * scale
+            small = (np.abs(curve.psi) < _TINY) & (curve.log_abs + shift > _LOG_TINY)
+            if small.any():  # they underflowed in units of the scale alone
+                psi = np.where(small[pick], np.copysign(np.exp(log_abs), psi), psi)
+                error_bound = error_bound + np.where(small.any(axis=1), _OF_LOGS, 0.0)
             slack = slack - shift if behind.p == 2.0 else slack
     if unknown is None:
         unknown = np.zeros(curve.psi.shape, bool)
@@ -325,7 +335,7 @@ def _wrap(behind: _Behind, targets: Targets, unknown: NDArray[np.bool_] | None =
         slack=slack,
         log_eps=float(targets.log_eps[0]) if targets.scalar else targets.log_eps,
         residual=plain(residual),
-        error_bound=plain(curve.bound),
+        error_bound=plain(error_bound),
         absolute_bound=plain(curve.bounds[:, 2] * scale),
         iterations=plain(curve.work[:, 1]),
         factorisations=plain(curve.work[:, 0]),

@@ -8,6 +8,7 @@ import pytest
 from naive_limit import flow_limit_of_alpha
 
 import fastdln as fd
+from benchmarks.bounds import __main__ as bounds
 from fastdln import Status
 
 DEPTHS = [2.0, 2.2, 2.3, 2.5, 3.0, 3.3, 4.0, 6.0, 10.0]
@@ -79,3 +80,22 @@ def test_psi_is_right_to_the_bound(kind):
             assert off <= mpmath.mpf(limit.absolute_bound)
             assert off <= mpmath.mpf(limit.error_bound) * abs(true) or limit.error_bound == math.inf
     assert converged >= 11
+
+
+@pytest.mark.parametrize("kind", bounds.KINDS)
+@pytest.mark.parametrize(("p", "log10_eps"), [(2.0, -60), (2.05, -9), (3.0, -200)])
+def test_the_benchmark_of_bounds_finds_none_too_small(kind, p, log10_eps):
+    problem = bounds.random_problem(kind, np.random.default_rng(3), 4, 12)
+    log_alpha, digits = log10_eps * math.log(10.0) / p, 80 - 3 * log10_eps
+    limit = fd.flow_limit(problem, p, log_alpha=log_alpha)
+    exact = bounds.exact_limit(problem, p, log_alpha, limit.psi, limit.slack, digits)
+    assert limit.status is Status.CONVERGED
+    assert 0.0 < bounds.worst_error(limit, exact, digits) <= limit.error_bound < 1e-10
+
+
+def test_the_benchmark_of_bounds_counts_its_draws(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bounds", "--draws", "2", "--rows", "3", "--columns", "7"])
+    bounds.main()
+    *lines, summary, _ = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert summary.startswith("2 draws, 0 bounds below the error")

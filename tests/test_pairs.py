@@ -1,4 +1,4 @@
-"""Pairs of doubles, against mpmath and by both ways of making them."""
+"""Pairs of doubles, against mpmath."""
 
 import mpmath
 import numpy as np
@@ -12,12 +12,8 @@ ALPHAS = np.array([5e-324, 1e-300, 0.1, 0.9999999999999999, 1.0, 3.0, 1e308])
 LOGS = np.array([-1e6, -1234.5, -1e-300, 0.0, 0.1, 700.0])
 
 
-@pytest.mark.parametrize("has_wide", [True, False])
 @pytest.mark.parametrize("p", [2.0, 2.2, 3.0, 7.7])
-def test_log_eps_has_its_last_digits(has_wide, p, monkeypatch):
-    if has_wide and not _pairs._HAS_WIDE:
-        pytest.skip("this machine's long double is short")
-    monkeypatch.setattr(_pairs, "_HAS_WIDE", has_wide)
+def test_log_eps_has_its_last_digits(p):
     with mpmath.workdps(60):
         for array, are_logs in ((ALPHAS, False), (LOGS, True)):
             high, low = _pairs.log_eps_pair(array, p, are_logs)
@@ -25,7 +21,7 @@ def test_log_eps_has_its_last_digits(has_wide, p, monkeypatch):
                 log_alpha = mpmath.mpf(value) if are_logs else mpmath.log(mpmath.mpf(value))
                 exact = mpmath.mpf(p) * log_alpha
                 error = abs(mpmath.mpf(pair[0]) + mpmath.mpf(pair[1]) - exact)
-                assert error <= abs(exact) * 2.0**-62
+                assert error <= abs(exact) * 2.0**-104 + 5e-324  # a subnormal low part
                 assert pair[0] == float(exact)
 
 

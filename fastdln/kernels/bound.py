@@ -21,7 +21,7 @@ from fastdln._jit import jit_inner
 from fastdln.kernels.blocked import add_absolute_sums
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.extended import dd_add
-from fastdln.kernels.linear import invert_factored, multiply
+from fastdln.kernels.linear import invert_factored, matvec, multiply
 
 __all__ = [
     "EVALUATION",
@@ -151,6 +151,28 @@ def _solution_errors(basis, apart, units, found):
 
 
 @jit_inner
+def _carried_errors(A, basis, apart, units, found):
+    """Rounding, per row and in units of U, of A_B^-1 (A psi) outside B and E and of far columns.
+
+    As above. With a condition of A_B below 1e4 that of psi itself, UNIT * 1500, is more.
+    """
+    m = A.shape[0]
+    v, w, first, out = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
+    matvec(A, found.rest, v)
+    matvec(basis.inverse, v, w)
+    for i in range(m):
+        w[i] = abs(w[i])
+        for k in range(apart.columns.size):
+            value = found.values[apart.columns[k]] if units.far[k] else 0.0
+            w[i] += abs(apart.g_hi[k, i] * value)
+    for i in range(m):
+        first[i] = FINE * _length_of_product(basis.matrix[i], w)
+    for i in range(m):
+        out[i] = _length_of_product(basis.inverse[i], first)
+    return out
+
+
+@jit_inner
 def _apart_errors(basis, apart, found, squares, slacks, out):
     """Rounding of tau of each column apart, as `polish` forms it from slacks or from tau.
 
@@ -192,9 +214,10 @@ def _row_errors(A, lengths, basis, apart, units, found, own_apart, shift, rhs):
     for i in range(m):
         v[i] = _absolute_dot(A[i], lengths)
     fine = _solution_errors(basis, apart, units, found)
+    carried = _carried_errors(A, basis, apart, units, found)
     for i in range(m):
         spread[i] = _absolute_dot(basis.inverse[i], v) * (1.0 if units.zero[i] else units.unit)
-        s = 0.0 if units.zero[i] else fine[i]
+        s = carried[i] if units.zero[i] else fine[i] + carried[i] * units.unit
         j = basis.columns[i]
         s += found.evaluation * abs(found.values[j]) + _own(found, j) * found.D[j]
         for k in range(apart.columns.size):

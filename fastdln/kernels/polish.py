@@ -60,6 +60,7 @@ _DEEP = 500.0  # from this L on, what vanishes with eps is carried in a unit of 
 _WIDER = 3.0  # how far off a factor is taken to be, over what it leaves of a step
 _MARGIN = 10.0  # how much a factor of another point adds to the bound, over its distance
 _LEAST = 1e-30  # slack to which units are fitted
+_PACKED = 2**22  # entries of A from which a target with a factor of its own copies no columns
 _UNIT_FLOOR = 1e-200  # coupling below this plays no part in the Newton matrix
 
 
@@ -265,7 +266,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
     b = power[0]
     level = L_hi if p_is_2 else math.exp(-L_level / b)
     L = L_hi, L_lo, L_level, L_lo if L_level == L_hi else 0.0
-    old, away = belongs(kept, columns), np.inf
+    old, away, packs = belongs(kept, columns), np.inf, m * N < _PACKED
     basis, apart = _choose(
         A, y, squares, p_is_2, b, level, chosen or old, columns, sgn, s, new_point(N)
     )  # fmt: skip
@@ -280,7 +281,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
         log_unit = _look(
             A, p_is_2, power, L, places, state, s_lo, marked, fine, work, found, root
         )  # fmt: skip
-        if stale and (old or p_is_2) and belongs(kept, columns):
+        if stale and (old or (p_is_2 and packs)) and belongs(kept, columns):
             exact = newton_matrix(A, basis, apart, D, scale, unit, far)
             away = distance(exact, kept, scale / weight, p_is_2)
             stale = not away < (NEAR if p_is_2 else CLOSE)
@@ -295,7 +296,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
             if not definite:
                 kept.columns[0] = -1
                 return ROUGH, iteration, factorisations, log_unit, _no_bounds()
-        if max(away, slow if fine else 0.0) < CLOSE:
+        if max(away, slow if fine and packs else 0.0) < CLOSE:
             cholesky_solve(kept.S, z)
         else:
             exact = newton_matrix(A, basis, apart, D, scale, unit, far)

@@ -11,7 +11,13 @@ import numpy as np
 from fastdln._jit import jit, jit_inner
 from fastdln.kernels.descent_lanes import TILE, add_tile
 
-__all__ = ["BLOCKED_FROM", "add_absolute_sums", "cholesky_in_tiles", "invert_in_tiles"]
+__all__ = [
+    "BLOCKED_FROM",
+    "add_absolute_sums",
+    "cholesky_in_tiles",
+    "exchange_back",
+    "invert_in_tiles",
+]
 
 BLOCKED_FROM = 48  # rows from which this is faster
 _WIDTH = 16  # columns of a tile, and rows of a block
@@ -113,6 +119,17 @@ def _eliminate(M, padded, m, first, size, block, pivots):
 
 
 @jit_inner
+def exchange_back(inverse, pivots):
+    """Rows were exchanged with the pivots: so are, in reverse, columns of the inverse."""
+    m = pivots.size
+    for k in range(m - 1, -1, -1):
+        pivot = pivots[k]
+        if pivot != k:
+            for i in range(m):
+                inverse[i, k], inverse[i, pivot] = inverse[i, pivot], inverse[i, k]
+
+
+@jit_inner
 def invert_in_tiles(M):
     """`linear.invert`: Gauss-Jordan elimination, sixteen columns at a time.
 
@@ -146,11 +163,7 @@ def invert_in_tiles(M):
         source, target = X[i * padded : i * padded + m], out[i]
         for j in range(m):
             target[j] = source[j]
-    for k in range(m - 1, -1, -1):  # rows were exchanged: so are columns of the inverse
-        pivot = pivots[k]
-        if pivot != k:
-            for i in range(m):
-                out[i, k], out[i, pivot] = out[i, pivot], out[i, k]
+    exchange_back(out, pivots)
     return out
 
 

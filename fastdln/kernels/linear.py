@@ -10,7 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastdln._jit import jit, jit_inner, jit_returning
-from fastdln.kernels.blocked import BLOCKED_FROM, cholesky_in_tiles, invert_in_tiles
+from fastdln.kernels.blocked import (
+    BLOCKED_FROM,
+    cholesky_in_tiles,
+    exchange_back,
+    invert_in_tiles,
+)
 from fastdln.kernels.descent_lanes import LANES, TILE, add_tile, four_dots
 from fastdln.kernels.intrinsics import fma, use_wide_vectors
 
@@ -328,11 +333,7 @@ def invert(M):
             if i != k and factor != 0.0:
                 out[i, k] = 0.0
                 _add_row(factor, out, k, i)
-    for k in range(m - 1, -1, -1):  # rows were exchanged: so are columns of the inverse
-        pivot = pivots[k]
-        if pivot != k:
-            for i in range(m):
-                out[i, k], out[i, pivot] = out[i, pivot], out[i, k]
+    exchange_back(out, pivots)
     return out
 
 

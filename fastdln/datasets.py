@@ -109,6 +109,9 @@ class Planted(NamedTuple):
     problem: Problem
     x: Array
 
+    def __repr__(self) -> str:
+        return f"Planted({self.problem!r}, x with {np.count_nonzero(self.x)} nonzeros)"
+
 
 def gaussian(m: int, N: int, sparsity: int, rng: Any = 0) -> Planted:
     """Gaussian matrix and sparse signal on coarse grids, so that y = A x holds in float64.

@@ -20,6 +20,7 @@ from fastdln._sensitivity import InputError, check_input_error, sensitivity
 from fastdln._solver import NEAR_TWO, Curve, solve_curve
 from fastdln._targets import Targets, check_targets
 from fastdln._threads import in_order, thread_count
+from fastdln.datasets import Planted
 from fastdln.kernels.path import FAILED, LIMIT
 from fastdln.minimizer import _undecided, _zero, from_face
 from fastdln.problem import Constraints, Problem, check_problem
@@ -118,8 +119,8 @@ def flow_limit(
     >>> print(f"{limit.deviation_norm:.6e}")
     1.345166e-237
     """
-    several = isinstance(problem, Sequence)
-    given = problem if isinstance(problem, Sequence) else [problem]
+    several = isinstance(problem, Sequence) and not isinstance(problem, Planted)
+    given: Any = problem if several else [problem]
     problems = [check_problem(one) for one in given]
     depth = check_depth(p)
     targets = check_targets(alpha, log_alpha, depth)

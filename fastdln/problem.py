@@ -242,9 +242,10 @@ class Problem:
 def check_problem(problem: Any) -> Problem:
     """The argument `problem` of a public function, if it is one."""
     if not isinstance(problem, Problem):
+        inside = isinstance(getattr(problem, "problem", None), Problem)
         raise TypeError(
             f"problem must be a fastdln.Problem(A, y), got an object of type "
-            f"{type(problem).__name__}"
+            f"{type(problem).__name__}{': pass its .problem' if inside else ''}"
         )
     return problem
 

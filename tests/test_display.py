@@ -59,3 +59,8 @@ def test_nested_results_nan_and_nothing():
 def test_text_is_no_number(p):
     with pytest.raises(TypeError, match="p must be a real number of at least 2"):
         fd.flow_limit(fd.datasets.random(), p, 0.1)
+
+
+def test_a_planted_problem_shows_no_coordinates():
+    planted = fd.datasets.gaussian(4, 10, 2, rng=0)
+    assert repr(planted) == "Planted(Problem('gaussian 4 x 10', m=4, N=10), x with 2 nonzeros)"

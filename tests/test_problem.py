@@ -120,6 +120,8 @@ def test_a_zero_matrix_leaves_psi_at_zero():
 def test_a_matrix_in_place_of_a_problem_is_named(call):
     with pytest.raises(TypeError, match=r"problem must be a fastdln.Problem\(A, y\), got an obj"):
         call(np.eye(2))
+    with pytest.raises(TypeError, match=r"object of type Planted: pass its \.problem$"):
+        call(fd.datasets.gaussian(4, 10, 2))
 
 
 def test_a_number_that_is_not_finite_has_no_index():

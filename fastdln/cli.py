@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="versions, threads, cache, processor")
     info.set_defaults(run=_info)
     warmup = commands.add_parser("warmup", help="compile every kernel into the cache")
+    warmup.add_argument("--jobs", type=_count, help="processes (default: one for each core)")
     warmup.set_defaults(run=_warmup)
     return parser
 
@@ -284,10 +285,13 @@ def _cache_place() -> str:
 
 
 def _warmup(arguments: argparse.Namespace) -> None:
+    from fastdln._check import check_count
+    from fastdln._threads import thread_count
     from fastdln._warmup import compile_all
 
+    jobs = thread_count() if arguments.jobs is None else check_count("jobs", arguments.jobs, 1)
     start = time.perf_counter()
-    compile_all()
+    compile_all(jobs)
     print(f"every kernel is compiled; {time.perf_counter() - start:.1f} s")
 
 

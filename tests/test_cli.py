@@ -234,9 +234,11 @@ def test_info(capsys):
         assert f"\n{name} " in "\n" + printed
 
 
-def test_warmup(capsys):
-    assert cli.main(["warmup"]) == 0
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_warmup(capsys, jobs):
+    assert cli.main(["warmup", "--jobs", jobs]) == 0
     assert "every kernel is compiled" in capsys.readouterr().out
+    assert "jobs must be at least 1, got 0" in refusal(capsys, "warmup", "--jobs", "0")
 
 
 def test_an_interrupt_is_quiet(capsys, monkeypatch):

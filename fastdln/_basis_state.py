@@ -145,10 +145,10 @@ class State:
         self.apart = min(self.apart, part.apart)
         self.far = min(self.far, part.far)
 
-    def read_model(self, held: Held, sample: int) -> Model:
-        """Sums of the held columns and of a sample at the present slacks."""
+    def read_model(self, held: Held, sample: int, keep: bool = False) -> Model:
+        """Sums of the held columns and of a sample at the present slacks (see `Held.sums`)."""
         self.set_dual()
-        return held.sums(self.point(), sample)
+        return held.sums(self.point(), sample, keep)
 
     def take_model(self, model: Model) -> None:
         """What takes the place of a reading's state."""
@@ -190,9 +190,11 @@ class State:
         length = float(np.linalg.norm(dual))
         step = length * self.longest
         found = Look(step, step if self.p_is_2 else self.scale * length * self.steepest)
-        return (
-            found if self.held is None else largest_of([found, self.held.look(*self.given(dual))])
-        )
+        return largest_of([found, self.at_least(dual)])
+
+    def at_least(self, dual: Array) -> Look:
+        """What it does to those that are held."""
+        return Look(0.0, 0.0) if self.held is None else self.held.look(*self.given(dual))
 
     def look(self, dual: Array) -> Look:
         """What it does do."""

@@ -7,6 +7,7 @@ all: what the others add to it hardly changes.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -44,11 +45,12 @@ class Held:
         self.index, self.samples = index, samples
         self.piece, self.part = DensePiece(A), Part(0, index.size)
         self.shape = A.shape
+        self._kept: tuple[Parts | None, Array] = None, np.empty((0, 0))  # A D A^T of a sample
 
     def places(self, columns: Indices) -> Indices:
         """Where those of the columns are that are held."""
-        found = np.searchsorted(self.index, columns)
-        return found[np.isin(columns, self.index)]
+        found = np.minimum(np.searchsorted(self.index, columns), self.index.size - 1)
+        return found[self.index[found] == columns]
 
     def columns(self, index: Indices) -> Array:
         """A[:, index] of columns that are held."""
@@ -63,19 +65,30 @@ class Held:
         )
         return largest, self.index[found.columns[found.weight > level]]
 
-    def sums(self, point: Point, sample: int) -> Model:
-        """Sums over the held columns, and over parts that stand for all others."""
+    def sums(self, point: Point, sample: int, keep: bool = False) -> Model:
+        """Sums over the held columns, and over parts that stand for all others.
+
+        `keep`: A D A^T of these is the last one of theirs, if there is one.
+        """
+        every, parts = self.samples[sample]
+        keep = keep and self._kept[0] is parts
+        given = point.dual_hi, point.p, point.L, self.index, not keep
+        others = parts.each(work.sums_apart, *given)
+        others = itertools.chain([next(others)], others)  # some are under way from here on
         own = point._replace(columns=self.places(point.columns))
         found = work.read(self.piece, self.part, own, Wanted(1, False, False, _NONE))
         assert found.gram is not None
-        every, parts = self.samples[sample]
-        v, gram, sizes = found.v_hi, found.gram, [(0.0, 0.0, -math.inf)]
-        for one in parts.each(work.sums_apart, point.dual_hi, point.p, point.L, self.index):
+        v, gram, sizes = found.v_hi, np.zeros_like(found.gram), [(0.0, 0.0, -math.inf)]
+        for one in others:
             v = v + every * one.v
-            gram = gram + every * one.gram
+            if one.gram is not None:
+                gram += every * one.gram
             sizes.append((one.longest, one.steepest, -one.far))
+        if keep:
+            gram = self._kept[1]
+        self._kept = parts, gram
         longest, steepest, far = np.max(sizes, axis=0).tolist()
-        return Model(v, gram, found, longest, steepest, -far)
+        return Model(v, found.gram + gram, found, longest, steepest, -far)
 
     def fits(self, dual: Array, columns: Indices) -> bool:
         """Whether |A^T dual| < 1 but for a basis."""

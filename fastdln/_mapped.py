@@ -7,6 +7,7 @@ the m rows. What is read does not, and comes faster.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Any
 
@@ -22,6 +23,7 @@ class MappedFile:
     def __init__(self, handle: int, start: int, A: Any) -> None:
         self._handle, self._start, self._shape = handle, start, A.shape
         self._dtype, self._stride = A.dtype, A.strides[0]
+        self._here = threading.local()
         weakref.finalize(self, os.close, handle)
 
     @classmethod
@@ -47,9 +49,13 @@ class MappedFile:
         return cls(handle, offset, A)
 
     def block(self, lo: int, hi: int) -> NDArray[Any]:
-        """Columns lo to hi."""
-        out = np.empty((self._shape[0], hi - lo), self._dtype)
-        size = self._dtype.itemsize
+        """Columns lo to hi, until this thread asks for others.
+
+        They take the place of the last ones: new memory would be cleared, page by page, at half
+        the price of reading.
+        """
+        out, size = self._room(self._shape[0] * (hi - lo)), self._dtype.itemsize
+        out = out.reshape(self._shape[0], hi - lo)
         for i, row in enumerate(out):
             rest, place = memoryview(row).cast("B"), self._start + i * self._stride + lo * size
             while rest:
@@ -58,6 +64,13 @@ class MappedFile:
                     raise OSError("the file of A has become shorter")
                 rest, place = rest[count:], place + count
         return out
+
+    def _room(self, size: int) -> NDArray[Any]:
+        """So many entries of this thread's own."""
+        room: NDArray[Any] | None = getattr(self._here, "room", None)
+        if room is None or room.size < size:
+            room = self._here.room = np.empty(size, self._dtype)
+        return room[:size]
 
     def columns(self, index: NDArray[np.int64]) -> NDArray[Any]:
         """A[:, index]."""

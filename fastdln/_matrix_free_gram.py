@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdln import _piece_work as work
-from fastdln._basis_state import Factored, State, largest_of, make_basis
+from fastdln._basis_state import Factored, State, make_basis
+from fastdln._doubt import largest_doubt
 from fastdln._held_columns import Held, Model
 from fastdln._matrix_free import BROKEN, LIMITED, SOLVED, STALLED, Answer
 from fastdln._operator import Matrix
@@ -45,7 +46,7 @@ Bound = tuple[float, float]  # relative and absolute
 
 MOST_ROWS = 2048
 
-_ULP = 2.0**-52
+_LAST = 2.0 * 2.0**-52  # size of a correction that changes nothing
 _DEEPEST = 480.0  # L from which rows would need units of their own
 _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
 _WIDE = 30.0  # the same, close to the solution
@@ -97,7 +98,8 @@ class _Reducer(State):
         """Newton's method with a sample in place of what is not held, at first from `model`."""
         fresh, last = 0, math.inf
         for _ in range(_SETTLES):
-            model = model or self.read_model(held, sample)
+            # psi of what is not held is hardly bent there, and a sample tells it to a percent
+            model = model or self.read_model(held, sample, keep=last < _CLOSE)
             self.take_model(model)
             offset, matrix, origin = self.offset
             factored = None
@@ -157,9 +159,9 @@ class _Reducer(State):
                 return STALLED, count, _NO_BOUND
             step, dual, size, move = self.step(factored, rows)
             if size < _NOISE and wanted.fine and (size < _NEARLY or size > least):
-                size, bound = self.last_look(factored, rows, step, dual)
-                if size < 2.0 * _ULP or size > least:
-                    return SOLVED, count, bound
+                size = self.looks_last(step, dual, size, least)
+                if size < _LAST or size > least:
+                    return SOLVED, count, self.bound(factored, rows)
             elif model is not None and size > _INNER and not fine and self.led(model, size):
                 size, move = _LEADS * size, 0.0
             elif move > self.longest_move:  # then it matters how much
@@ -201,10 +203,18 @@ class _Reducer(State):
         """Columns that are held."""
         return np.empty(0, np.int64) if self.held is None else self.held.index
 
-    def last_look(
-        self, factored: Factored, rows: Array, step: Array, dual: Array
-    ) -> tuple[float, Bound]:
-        """The size of a step, exactly; and the bound.
+    def looks_last(self, step: Array, dual: Array, size: float, least: float) -> float:
+        """A step's size, as exactly as must be known to tell whether it is the last.
+
+        `size` is no less; what it does to the basis and to held columns is no more.
+        """
+        less, _ = self.size(step, self.at_least(dual))
+        if size < _LAST or less > least or (less >= _LAST and size <= least):
+            return size
+        return self.size(step, self.look(dual))[0]
+
+    def bound(self, factored: Factored, rows: Array) -> Bound:
+        """On the errors of psi, relative and absolute.
 
         As in `kernels.bound`: rounding in the rows, carried through to every coordinate.
         """
@@ -219,17 +229,15 @@ class _Reducer(State):
             cholesky_solve(S, column)
         dtau = scale * (np.abs(inverse) @ (scale * rho))
         doubt = np.abs(basis.inverse).T @ dtau + _FINE * np.abs(self.dual_hi)
-        found = list(self.parts.each(work.last_look, self.given(dual), doubt))
-        size, _ = self.size(step, largest_of(look for look, _ in found))
         if not self.p_is_2 and self.apart < _RESOLVED:
-            return size, _NO_BOUND
+            return _NO_BOUND
         own, moved = np.abs(self.psi_B), dtau * self.D_B
         relative = np.divide(moved, own, out=np.full_like(own, math.inf), where=own > 0.0)
-        sizes = [(np.max(relative), np.max(moved), np.max(own)), *(worst for _, worst in found)]
-        largest = np.max(sizes, axis=0).tolist()
+        outside = largest_doubt(self.matrix, self.parts, doubt, basis.columns)
+        largest = np.max([(np.max(relative), np.max(moved), np.max(own)), outside], axis=0).tolist()
         first = evaluation + largest[0]
         first = first / (1.0 - first) if first < 1.0 else math.inf  # relative to the true psi
-        return size, (first, evaluation * largest[2] + largest[1])
+        return first, evaluation * largest[2] + largest[1]
 
     def begin(self) -> bool:
         """Set the state near the solution; False if no basis is found."""

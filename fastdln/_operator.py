@@ -360,7 +360,7 @@ class Blocks(Matrix):
         return _cuts(N, self._bytes // (8 * m))
 
     def piece(self, lo: int, hi: int) -> DensePiece:
-        """Columns lo to hi."""
+        """Columns lo to hi; those of a file until this thread asks for others."""
         if self._file is not None:
             return DensePiece(self._file.block(lo, hi).astype(np.float64, copy=False))
         block = np.array(self.given[:, lo:hi], dtype=np.float64, order="C")

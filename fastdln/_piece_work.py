@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastdln.kernels.sparse_points import fill_points, finish_near, finish_points
 
 __all__ = [
+    "Ceiling",
     "Heaviest",
     "Look",
     "Part",
@@ -23,10 +24,10 @@ __all__ = [
     "Wanted",
     "Worst",
     "beyond",
+    "ceilings",
     "eased",
     "heaviest",
     "largest_tau",
-    "last_look",
     "longest_column",
     "look",
     "look_apart",
@@ -34,6 +35,7 @@ __all__ = [
     "plain_gram",
     "psi_sums",
     "read",
+    "relative_to",
     "sums_apart",
     "sums_of",
     "worst",
@@ -44,6 +46,7 @@ Indices = NDArray[np.int64]
 
 _EASIER = 8.0  # how much more slacks may grow in a step than shrink, relative
 _HEAVY = 8.0  # times the mean weight: such columns are never left out of a sample
+_LEAST_LENGTH = 1e-140  # of a column whose squares have not lost digits
 
 
 class Part:
@@ -202,13 +205,15 @@ class Sums(NamedTuple):
     """Sums over some columns of a piece."""
 
     v: Array  # A psi
-    gram: Array  # A D A^T
+    gram: Array | None  # A D A^T, if it is wanted
     longest: float  # see `Reading`
     steepest: float
     far: float
 
 
-def sums_apart(piece: Any, part: Part, dual: Array, p: float, L: float, held: Indices) -> Sums:
+def sums_apart(
+    piece: Any, part: Part, dual: Array, p: float, L: float, held: Indices, with_gram: bool
+) -> Sums:
     """Over the columns that are not held, at tau = A^T dual."""
     tau = piece.rmatvec(dual)
     psi, D, slack = np.empty_like(tau), np.empty_like(tau), np.empty_like(tau)
@@ -217,7 +222,7 @@ def sums_apart(piece: Any, part: Part, dual: Array, p: float, L: float, held: In
     part.leave_out(some, held)
     sizes = _sizes(part.lengths(piece), slack, some, p)
     psi[~some] = D[~some] = 0.0
-    return Sums(piece.matvec(psi), piece.gram(D), *sizes)
+    return Sums(piece.matvec(psi), piece.gram(D) if with_gram else None, *sizes)
 
 
 read.fills = True  # type: ignore[attr-defined]  # the part, whatever was in it
@@ -271,9 +276,15 @@ def worst(piece: Any, part: Part, dual: Array, columns: Indices) -> Worst:
     moved = piece.abs_rmatvec(dual) * part.D
     moved[~part.outside(columns)] = 0.0
     size = np.abs(part.psi)
-    relative = np.where(moved > 0.0, np.inf, 0.0)  # of a zero that may not be one
+    largest = float(np.max(relative_to(moved, size)))
+    return Worst(largest, float(np.max(moved)), float(np.max(size)))
+
+
+def relative_to(moved: Array, size: Array) -> Array:
+    """Changes over sizes; infinite for a zero that may not be one."""
+    relative = np.where(moved > 0.0, np.inf, 0.0)
     np.divide(moved, size, out=relative, where=size > 0.0)
-    return Worst(float(np.max(relative)), float(np.max(moved)), float(np.max(size)))
+    return relative
 
 
 def sums_of(piece: Any, part: Part, columns: Indices) -> Array:
@@ -283,11 +294,44 @@ def sums_of(piece: Any, part: Part, columns: Indices) -> Array:
     return out
 
 
-def last_look(
-    piece: Any, part: Part, step: tuple[Array, Indices, bool, float], doubt: Array
-) -> tuple[Look, Worst]:
-    """`look` and `worst` at once."""
-    return look(piece, part, *step), worst(piece, part, doubt, step[1])
+class Ceiling(NamedTuple):
+    """The columns whose psi may change most with the dual, and what no others exceed."""
+
+    columns: Indices
+    weight: Array  # times ||doubt|| it is no less than their change
+    psi: Array
+    D: Array
+    left: float  # the largest weight of others
+
+
+def ceilings(
+    piece: Any, part: Part, columns: Indices, count: int
+) -> tuple[Ceiling, Ceiling, float]:
+    """Of relative and absolute changes outside the basis; and the largest psi.
+
+    |a_j|^T doubt D_j <= ||a_j|| ||doubt|| D_j, at the lengths that a reading left here.
+    """
+    lengths, size = part.lengths(piece), np.abs(part.psi)
+    # where squares may have underflown or overflown they say nothing
+    sound = (lengths > _LEAST_LENGTH) & (lengths < np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        absolute = np.where(sound, lengths * part.D, np.inf)
+        relative = absolute / size
+    relative[np.isnan(relative)] = np.inf
+    inside = ~part.outside(columns)
+    absolute[inside] = relative[inside] = 0.0
+    return _ceiling(part, relative, count), _ceiling(part, absolute, count), float(np.max(size))
+
+
+def _ceiling(part: Part, weight: Array, count: int) -> Ceiling:
+    found = _heaviest(part, weight, count + 1)
+    order = np.argsort(-found.weight, kind="stable")
+    first, left = order[:count], float(np.max(found.weight[order[count:]], initial=0.0))
+    own = found.columns[first] - part.lo
+    return Ceiling(found.columns[first], weight[own], part.psi[own], part.D[own], left)
+
+
+ceilings.needs_no_piece = True  # type: ignore[attr-defined]
 
 
 def plain_gram(piece: Any, part: Part) -> Array:

@@ -156,15 +156,18 @@ class WorkingSet:
         level = float(merged(self._some.each(work.largest_tau, dual, some), some).weight[-1])
         found = list(self.parts.each(work.nearby, dual, level, max(64, 2 * count // cuts)))
         heaviest = merged((one for one, _ in found), count)
-        columns, blocks = [self.index], [self._A]
-        if before is not None:
-            columns, blocks = [*columns, before.index], [*blocks, before.piece.block]
         least = heaviest.weight[-1] if heaviest.weight.size else math.inf
-        for one, block in found:
-            columns.append(one.columns[one.weight >= least])
-            blocks.append(block[:, one.weight >= least])
-        index, first = np.unique(np.concatenate(columns), return_index=True)
-        A = np.ascontiguousarray(np.concatenate(blocks, axis=1)[:, first])
+        sources = [(self.index, self._A), *((one.columns, block) for one, block in found)]
+        kept = [self.index, *(one.columns[one.weight >= least] for one, _ in found)]
+        if before is not None:
+            sources.append((before.index, before.piece.block))
+            kept.append(before.index)
+        index = np.unique(np.concatenate(kept))
+        A = np.empty((m, index.size))
+        for place, block in sources:
+            to = np.minimum(np.searchsorted(index, place), index.size - 1)
+            known = index[to] == place
+            A[:, to[known]] = block[:, known]
         some = N // (_THIN * m)
         samples = [self.parts.thin(every) for every in (some, some // _FINER)]
         return Held(index, A, samples if samples[1][0] < samples[0][0] else samples[:1])

@@ -295,7 +295,9 @@ def _failure(data: xarray.Dataset, failure: dict[str, Any]) -> str:
 
 def _facts(data: xarray.Dataset, config: dict[str, Any], runs: list[Any]) -> list[str]:
     count = sum(math.prod(data[f"{name}_status"].shape) for name in config["quantity"])
-    axes = " × ".join(f"{data.sizes[d]} {d}" for d in data[f"{config['quantity'][0]}_status"].dims)
+    dims = {str(d): data.sizes[d] for d in data[f"{config['quantity'][0]}_status"].dims}
+    plural = {"problem": "problems", "seed": "seeds", "step_size": "step sizes"}
+    axes = " × ".join(f"{n} {d if n == 1 else plural.get(d, d)}" for d, n in dims.items())
     facts = [f"{count} configurations ({axes})", f"fastdln {config['fastdln']}"]
     if runs:
         wall = data.attrs["wall_seconds"]

@@ -25,7 +25,6 @@ _BATCH_SECONDS = 20.0
 _CHUNK_SECONDS = 1.0  # about what a kill may cost
 _PIECE_SECONDS = 0.03
 _LAST = 2  # pieces that each worker still gets when they begin to shrink
-_SMALLEST = 8  # of which make a full one
 _CHUNK_BYTES = 1 << 24
 _MOST = 4096  # configurations in a chunk
 
@@ -116,19 +115,20 @@ class Piece:
 
 
 def cut(
-    todo: Iterable[tuple[Layout, tuple[int, ...]]], grain: int, workers: int
+    todo: Iterable[tuple[Layout, tuple[int, ...]]], grain: float, least: float, workers: int
 ) -> Iterator[Piece]:
-    """The work on some chunks, in pieces of `grain` times the usual size.
+    """The work on some chunks, in pieces of `grain` times the usual size, or less: equal ones.
 
-    They get smaller towards the end, so that no worker waits long for the last.
+    They get smaller towards the end, down to `least`, so that no worker waits long for the last.
     """
     counted = [(layout, chunk, math.prod(layout.batch_counts(chunk))) for layout, chunk in todo]
     left = sum(count / layout.piece for layout, _, count in counted)  # usual pieces
     for layout, chunk, count in counted:
         first = 0
         while first < count:
-            size = min(grain, max(left / (_LAST * workers), grain / _SMALLEST))
-            stop = min(first + max(1, int(size * layout.piece)), count)
+            size = min(grain, max(left / (_LAST * workers), least))
+            parts = math.ceil((count - first) / max(1, int(size * layout.piece)))
+            stop = first + math.ceil((count - first) / parts)
             yield Piece(layout.quantity, chunk, first, stop)
             left -= (stop - first) / layout.piece
             first = stop

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["computed_since", "default_config", "now", "summary", "sweep"]
 
 _RESERVE = 1.05  # of disk, for metadata
-_DASK_GRAIN = 8  # a task of Dask costs a millisecond of its scheduler
+# usual pieces in a task, at the most and at the least: see `cut`
+_GRAIN = 1.0, 0.125
+_DASK_GRAIN = 64.0, 2.0  # a task costs client and scheduler ten milliseconds of a core
 _CHUNKS_AT_ONCE = 8  # in memory, at the very most
 
 
@@ -218,7 +220,7 @@ class _Executor:
 
     def __init__(self, config: Config, workers: int, cluster: Any) -> None:
         self.config, self.workers, self.cluster = config, workers, cluster
-        self.grain = 1 if cluster is None else _DASK_GRAIN
+        self.grain = _GRAIN if cluster is None else _DASK_GRAIN
 
     def run(
         self, layouts: dict[str, Layout], todo: list[tuple[Layout, tuple[int, ...]]]
@@ -226,7 +228,7 @@ class _Executor:
         threads = self.workers
         if self.cluster is not None:
             threads = max(1, sum(self.cluster.nthreads().values()))
-        pieces = cut(todo, self.grain, threads)
+        pieces = cut(todo, *self.grain, threads)
         if self.cluster is not None:
             return on_dask(self.config, layouts, pieces, self.cluster)
         return in_threads(self.config, layouts, pieces, self.workers)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -213,3 +216,15 @@ def test_exact_rank_sees_the_last_bit():
     M[1, 1] = np.nextafter(0.6, 1.0)
     assert exact.exact_rank(M) == rational_rank(M) == 2
     assert exact.exact_rank(np.array([[5e-324, 1.0], [1.0, 1e308]])) == 2
+
+
+def test_tiles_are_fused_sums_in_order(generator):
+    """The same bits on every processor, however many rows of a tile have registers at once."""
+    X, Y = generator.standard_normal((2, 19, 19))
+    out = np.empty((19, 19))
+    linear.multiply(X, Y, out)
+    for i, k in itertools.product(range(19), range(19)):
+        total = 0.0
+        for n in range(19):
+            total = float(Fraction(X[i, n]) * Fraction(Y[n, k]) + Fraction(total))
+        assert out[i, k] == total

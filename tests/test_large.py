@@ -9,7 +9,10 @@ from scipy.sparse.linalg import aslinearoperator
 
 import fastdln as fd
 from fastdln import _matrix_free_gram, _operator, _threads, _working_set
+from fastdln import _piece_work as work
+from fastdln._doubt import largest_doubt
 from fastdln._mapped import MappedFile
+from fastdln._operator import Blocks
 from fastdln.results import Status
 
 
@@ -282,3 +285,44 @@ def test_rows_that_only_some_pieces_have(tmp_path, monkeypatch):
     limit, dense = (fd.flow_limit(one, 3, 1e-2) for one in (problem, fd.Problem(A, np.ones(m))))
     assert limit.status is Status.CONVERGED
     assert np.max(abs(limit.psi - dense.psi)) <= 1e-12 * np.max(abs(dense.psi))
+
+
+def flat(A, D):
+    """Columns of the same length and weight: lengths alone cannot tell which is first."""
+    return A / np.linalg.norm(A, axis=0), np.ones_like(D)
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        (lambda A, D: (A, D), 0),
+        (flat, 1),
+        (lambda A, D: (A * 1e-170, D), 1),  # squares underflow
+        (lambda A, D: (np.where(np.arange(3000) < 40, 0.0, A), D), 0),
+    ],
+)
+def test_the_largest_doubt_from_few_columns(change, passes, monkeypatch):
+    generator = np.random.default_rng(11)
+    A, D = change(generator.standard_normal((12, 3000)), generator.exponential(size=3000) ** 4)
+    matrix = Blocks(A)
+    monkeypatch.setattr(matrix, "_bytes", 8 * 12 * 512)
+    parts, columns = matrix.parts(), np.sort(generator.choice(3000, 12, replace=False))
+    done = []
+
+    def fill(piece, part):
+        part.D[:], part.psi[:] = D[part.lo : part.hi], generator.standard_normal(part.hi - part.lo)
+        part.psi[:3] = 0.0 if part.lo == 1024 and not passes else part.psi[:3]
+        part.lengths(piece)
+
+    def worst(*given):
+        done.append(0)
+        return _worst(*given)
+
+    _worst = work.worst
+    monkeypatch.setattr(work, "worst", worst)
+    list(parts.each(fill))
+    doubt = generator.exponential(size=12)
+    found = largest_doubt(matrix, parts, doubt, columns)
+    assert len(done) == passes * len(matrix.cuts())
+    everywhere = np.max(list(parts.each(_worst, doubt, columns)), axis=0)
+    np.testing.assert_allclose(found, everywhere, rtol=1e-14)

@@ -229,3 +229,21 @@ def test_it_answers_to_clicks(page, folder):
     page.click("#table th button", column)
     assert page.eval(values) == sorted(up, reverse=True)
     assert page.problems() == []
+
+
+@pytest.mark.slow
+def test_axes_of_a_few_decades_have_labels(page, folder):
+    page.open(folder / "s.html", 1400)
+    for low, high in ((-9.2, 0.3), (-3.1, -1.2), (-2.4, -1.3), (-0.05, 0.2), (-300.2, -299.9)):
+        found = page.eval(f"decades({low}, {high}, 7)")
+        assert 2 <= len(found) <= 8
+        for place, label in found:
+            assert low <= place <= high
+            if not label.startswith("10") or label == "10":
+                mantissa, _, power = label.partition("e")
+                exponent = np.log10(float(mantissa)) + float(power or 0.0)
+                assert exponent == pytest.approx(place, abs=1e-3)
+    assert page.eval("decades(-0.05, 0.2, 7).map((one) => one[1])")[:3] == ["0.9", "1", "1.1"]
+    # of sixteen depths no two look alike
+    looks = page.eval("[...Array(16).keys()].map((k) => color(k) + form(k))")
+    assert len(set(looks)) == 16

@@ -7,6 +7,7 @@ in `_lanes_slow`, on every processor.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,14 +18,14 @@ from numba.extending import intrinsic
 
 from fastdln._jit import JIT_DISABLED, jit_inner
 from fastdln.kernels.extended import two_product, two_sum
-from fastdln.kernels.intrinsics import HAS_FMA, fma
+from fastdln.kernels.intrinsics import HAS_FMA, HAS_WIDE_REGISTERS, fma
 
 __all__ = ["LANES", "TILE", "add_and_dot", "add_tile", "dot_dd", "four_dots"]
 
 LANES = 16
 AHEAD = 256  # doubles: how far before their use rows are asked for
 TILE = 8  # rows of a tile: sixteen sums, which hide the latency of an addition
-
+_AT_ONCE = TILE if HAS_WIDE_REGISTERS else 2  # rows whose sums have registers to themselves
 
 VECTOR, NUMBER = ir.VectorType(ir.DoubleType(), LANES // 2), ir.IntType(64)
 
@@ -176,23 +177,26 @@ def _add_tile(
         def spot(r: int, half: int) -> Any:
             return builder.add(builder.add(o0, builder.mul(NUMBER(r), width)), NUMBER(8 * half))
 
-        sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(2)] for _ in range(TILE)]
-        for r in range(TILE):
-            for half in range(2):
-                builder.store(_load(builder, target, spot(r, half)), sums[r][half])
-        with cgutils.for_range(builder, count) as loop:
-            first = builder.add(x0, builder.mul(loop.index, width))
-            x = [_load(builder, other, builder.add(first, NUMBER(8 * h))) for h in range(2)]
-            for r in range(TILE):
-                index = builder.add(p0, builder.mul(loop.index, step))
-                index = builder.add(index, builder.mul(NUMBER(r), row))
-                wide = _wide(builder, builder.load(builder.gep(base, [index])))
-                for half in range(2):
-                    old = builder.load(sums[r][half])
-                    builder.store(fma(wide, x[half], old), sums[r][half])
-        for r in range(TILE):
-            for half in range(2):
-                _save(builder, builder.load(sums[r][half]), target, spot(r, half))
+        def add(rows: range) -> None:
+            places = list(itertools.product(rows, range(2)))
+            sums = {place: cgutils.alloca_once(builder, VECTOR) for place in places}
+            for place in places:
+                builder.store(_load(builder, target, spot(*place)), sums[place])
+            with cgutils.for_range(builder, count) as loop:
+                first = builder.add(x0, builder.mul(loop.index, width))
+                x = [_load(builder, other, builder.add(first, NUMBER(8 * h))) for h in range(2)]
+                for r in rows:
+                    index = builder.add(p0, builder.mul(loop.index, step))
+                    index = builder.add(index, builder.mul(NUMBER(r), row))
+                    wide = _wide(builder, builder.load(builder.gep(base, [index])))
+                    for half in range(2):
+                        old = builder.load(sums[r, half])
+                        builder.store(fma(wide, x[half], old), sums[r, half])
+            for place in places:
+                _save(builder, builder.load(sums[place]), target, spot(*place))
+
+        for first in range(0, TILE, _AT_ONCE):
+            add(range(first, first + _AT_ONCE))
         return context.get_dummy_value()
 
     whole = types.int64
@@ -206,6 +210,7 @@ def _tile_slow(
     """``out[o0 + r width + k] += sum_l P[p0 + r row + l step] X[x0 + l width + k]``.
 
     Eight rows r, sixteen columns k, arrays one-dimensional; fused multiply-adds in order of l.
+    How many rows are done at once changes no bit: each sum is its own.
     """
     for r in range(TILE):
         for k in range(16):

@@ -24,6 +24,7 @@ from fastdln._jit import JIT_DISABLED, jit_inline
 
 __all__ = [
     "HAS_FMA",
+    "HAS_WIDE_REGISTERS",
     "arrays_are_disjoint",
     "bits_to_float",
     "fetch",
@@ -37,18 +38,21 @@ __all__ = [
 ]
 
 
+def _host_has(feature: str) -> bool:
+    try:
+        return bool(llvm.get_host_cpu_features().get(feature, False))
+    except RuntimeError:  # LLVM cannot tell: the form without it is always right
+        return False
+
+
 def _host_has_fma() -> bool:
     if os.environ.get("FASTDLN_FMA") == "0":
         return False
-    try:
-        return bool(llvm.get_host_cpu_features().get("fma", False)) or (
-            llvm.get_process_triple().startswith(("aarch64", "arm64"))
-        )
-    except RuntimeError:  # LLVM cannot tell: the slow form is always right
-        return False
+    return _host_has("fma") or llvm.get_process_triple().startswith(("aarch64", "arm64"))
 
 
 HAS_FMA = _host_has_fma()
+HAS_WIDE_REGISTERS = _host_has("avx512f")  # 32 of eight numbers; else sums of 64 spill
 
 
 @intrinsic

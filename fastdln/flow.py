@@ -15,7 +15,7 @@ from fastdln._check import (
     check_choice,
     check_count,
     check_depth,
-    check_scale,
+    check_initialisation,
     check_times,
     check_tolerance,
 )
@@ -236,8 +236,7 @@ def _plan(
     """Check everything before any work."""
     check_problem(problem)
     depth = check_depth(p)
-    log_eps, _ = check_scale(alpha, log_alpha, depth)
-    if log_eps.ndim != 0:
+    if check_initialisation(alpha, log_alpha).ndim != 0:
         raise TypeError("alpha must be a number; gradient_flows takes arrays of them")
     size = math.log(float(alpha)) if alpha is not None else float(log_alpha)
     times = None if t is None else check_times(t)

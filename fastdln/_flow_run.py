@@ -15,6 +15,7 @@ from fastdln._flow_events import Watcher
 from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_slack import SlackEngine
 from fastdln._interrupt import heard_between_pieces
+from fastdln.kernels.flow_blocks import WIDTH
 from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, STIFF, STUCK
 from fastdln.kernels.flow_output import weights_of_slack
 from fastdln.kernels.flow_rhs import DUAL, Flow
@@ -73,7 +74,8 @@ def flow_of(problem: Problem, p: float, log_alpha: float) -> Flow:
         )
     eps = math.exp(-L) if L < 745.0 else 0.0
     columns = np.ascontiguousarray(problem.dense.T)
-    return Flow(problem.dense, columns, problem.y, p, c, L, eps, log_alpha)
+    blocks = np.empty((0, problem.m, WIDTH))
+    return Flow(problem.dense, columns, problem.y, p, c, L, eps, log_alpha, blocks)
 
 
 def noisy(p: float, log_alpha: float, rtol: float) -> bool:

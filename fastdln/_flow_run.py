@@ -28,7 +28,9 @@ __all__ = ["Plan", "Trajectory", "flow_of", "noisy", "run"]
 Array = NDArray[np.float64]
 
 _NOTHING = np.empty(0)
-_NARROW = 150  # rows up to which implicit steps, m^3 each, never cost more than explicit ones
+# implicit steps, m^3 + m N each, never cost more than explicit ones up to so many rows, or up to
+# more of them in matrices so wide that m N outweighs m^3
+_NARROW, _NARROW_IF_WIDE, _WIDE = 150, 2000, 0.01
 _SMALL = 5e-3  # alpha^(p-2): explicit methods would need its inverse of steps
 _TIGHT = 1e-9  # up to this rtol more of their steps are held down by accuracy, and none seems stiff
 _NOISE = 1e-15  # of rtol * alpha^(p-2)
@@ -160,7 +162,8 @@ class _Runner:
             return SlackEngine(self.flow, plan.rtol)
         sigma = math.exp((plan.p - 2.0) * plan.log_alpha)
         stiff = sigma < (_SMALL if plan.rtol > _TIGHT else 10.0 * _SMALL)
-        stiff = stiff or self.flow.A.shape[0] <= _NARROW
+        m, N = self.flow.A.shape
+        stiff = stiff or m <= _NARROW or (m <= _NARROW_IF_WIDE and _WIDE * m * m <= N)
         if name == "radau" or (name == "auto" and plan.form == DUAL and stiff):
             return CollocationEngine(self.flow, plan.rtol)
         if name == "auto":

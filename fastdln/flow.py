@@ -95,8 +95,9 @@ def gradient_flow(
         Natural logarithm of alpha instead, for alphas that underflow.
     method : {"auto", "tsit5", "dop853", "radau"}, optional
         Explicit methods of order 5 and 8; Radau collocation in the slacks, for stiff flows
-        and any alpha. "auto" starts with an explicit one and changes to Radau where
-        stability, not accuracy, limits its steps, or at once where alpha is tiny.
+        and any alpha. "auto" takes Radau at once where alpha is tiny or m small beside N,
+        and else starts with an explicit one and changes to Radau where stability, not
+        accuracy, limits its steps.
     form : {"dual", "weights"}, optional
         Integrate lambda, or the weights as the papers write them: slower, and an
         independent check.

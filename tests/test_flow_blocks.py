@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastdln as fd
+from fastdln import _flow_run
 from fastdln._flow_run import flow_of
 from fastdln.kernels.flow_blocks import (
     WIDTH,
@@ -100,3 +101,26 @@ def test_explicit_and_implicit_agree(N):
     np.testing.assert_allclose(one.u, other.u, rtol=1e-8)
     np.testing.assert_allclose(one.v, other.v, rtol=1e-8)
     np.testing.assert_allclose(one.loss, other.loss, rtol=1e-7, atol=1e-17)
+
+
+@pytest.mark.parametrize(
+    ("m", "N", "first"), [(150, 200, "radau"), (160, 300, "radau"), (200, 250, "tsit5")]
+)
+def test_auto_starts_with_the_cheaper_step(m, N, first):
+    """Radau's m^3 beside the m N of a product."""
+    rng = np.random.default_rng(m)
+    problem = fd.Problem(rng.standard_normal((m, N)), rng.standard_normal(m))
+    path = fd.gradient_flow(problem, 2, 0.1, 1e-4, rtol=1e-4)
+    assert path.stats.methods == ((first, 0.0),)
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-8])
+def test_an_explicit_start_gives_way_to_radau(monkeypatch, rtol):
+    monkeypatch.setattr(_flow_run, "_NARROW", 0)
+    monkeypatch.setattr(_flow_run, "_NARROW_IF_WIDE", 0)
+    problem, t = fd.datasets.random(), np.array([1.0, 5.0, 30.0, 500.0, 3000.0])
+    path = fd.gradient_flow(problem, 2, 1e-2, t, rtol=rtol)
+    names = [name for name, _ in path.stats.methods]
+    assert names == ["tsit5" if rtol > 1e-5 else "dop853", "radau"]
+    exact = fd.gradient_flow(problem, 2, 1e-2, t, method="radau", rtol=1e-12).psi
+    assert np.max(np.abs(path.psi - exact) / (np.abs(exact) + 1e-4)) <= 5 * rtol

@@ -23,6 +23,7 @@ from fastdln._flow_engine import EXPLICIT, observed
 from fastdln._flow_events import Activation, ResidualBelow, check_events
 from fastdln._flow_products import check_plan, run_by_pieces
 from fastdln._flow_run import Plan, Trajectory, noisy, run
+from fastdln._interrupt import heard_between_pieces
 from fastdln._threads import run_all
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
 from fastdln.problem import Problem, check_problem
@@ -191,7 +192,8 @@ def gradient_flows(
     columns = _broadcast(problem, p, alpha, log_alpha, y)
     options, stop = _defaults(options), threading.Event()
     plans = [(q, _plan(q, d, a, t, l, **options)._replace(stop=stop)) for q, d, a, l in columns]
-    paths = run_all(lambda item: _integrate(*item), plans, stop.set)
+    with heard_between_pieces(stop):  # between two flows, too
+        paths = run_all(lambda item: _integrate(*item), plans, stop.set)
     if stop.is_set():
         raise FlowInterrupted(paths)
     return tuple(paths)

@@ -19,6 +19,7 @@ __all__ = [
     "check_count",
     "check_depth",
     "check_in_range",
+    "check_initialisation",
     "check_scale",
     "check_times",
     "check_tolerance",
@@ -90,6 +91,13 @@ def check_depth(p: Any) -> float:
 
 def check_scale(alpha: Any, log_alpha: Any, p: float) -> tuple[Array, Array]:
     """log eps = p log(alpha) as a double-double pair of arrays, from whichever was given."""
+    return log_eps_pair(check_initialisation(alpha, log_alpha), p, alpha is None)
+
+
+def check_initialisation(alpha: Any, log_alpha: Any) -> Array:
+    """Whichever of the two was given, as an array of no or one dimension."""
+    if type(alpha) is float and log_alpha is None and 0.0 < alpha < math.inf:
+        return np.array(alpha)  # at once: a small flow takes less than a millisecond
     if (alpha is None) == (log_alpha is None):
         given = "neither" if alpha is None else "both"
         raise ValueError(f"exactly one of alpha and log_alpha must be given, got {given}")
@@ -102,7 +110,7 @@ def check_scale(alpha: Any, log_alpha: Any, p: float) -> tuple[Array, Array]:
         raise ValueError(f"alpha must be positive and finite, got {_shown(value)}")
     if not np.all(np.isfinite(array)):
         raise ValueError(f"log_alpha must be finite, got {_shown(value)}")
-    return log_eps_pair(array, p, name == "log_alpha")
+    return array
 
 
 def whole(value: Any) -> int:
@@ -143,6 +151,8 @@ def check_times(t: Any) -> Array:
     if times.dtype.kind not in "biuf" or times.ndim != 1 or times.size == 0:
         raise TypeError(f"t must be a time or a 1-D array of times, got {_shown(t)}")
     times = times.astype(np.float64)
+    if times[0] >= 0.0 and (times[1:] > times[:-1]).all():  # no NaN passes either
+        return times
     if np.any(np.isnan(times)):
         raise ValueError(f"t must not hold NaN, got one at index {int(np.argmax(np.isnan(times)))}")
     if times[0] < 0.0:

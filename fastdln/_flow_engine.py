@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastdln.kernels.flow_blocks import blocks_of
+from fastdln.kernels.flow_dense import losses
 from fastdln.kernels.flow_goal import Goal
-from fastdln.kernels.flow_output import observe_dual, observe_weights
+from fastdln.kernels.flow_output import observe_dual, observe_weights, weights_of_duals
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS, Flow
 from fastdln.kernels.runge_kutta import (
     Kept,
@@ -95,14 +98,27 @@ class _ExplicitSegments(NamedTuple):
 
 def _observe(form: int, flow: Flow, X: Array) -> Observed:
     T, (m, N) = X.shape[0], flow.A.shape
+    if form == DUAL:
+        psi = np.empty((T, N))
+        observe_dual(flow, X, psi)
+        return Observed(psi, X, partial(_weights, flow, X), partial(_losses, flow, psi))
     psi, u, v = (np.empty((T, N)) for _ in range(3))
     loss = np.empty(T)
-    if form == DUAL:
-        observe_dual(flow, X, psi, u, v, loss)
-        return observed(psi, X, u, v, loss)
     dual = np.empty((T, m))
     observe_weights(flow, X, psi, u, v, dual, loss)
     return observed(psi, dual, u, v, loss)
+
+
+def _weights(flow: Flow, X: Array) -> tuple[Array, Array]:
+    u, v = (np.empty((X.shape[0], flow.A.shape[1])) for _ in range(2))
+    weights_of_duals(flow, X, u, v)
+    return u, v
+
+
+def _losses(flow: Flow, psi: Array) -> Array:
+    loss = np.empty(psi.shape[0])
+    losses(flow.A, flow.y, psi, loss)
+    return loss
 
 
 class ExplicitEngine:
@@ -110,6 +126,8 @@ class ExplicitEngine:
 
     def __init__(self, flow: Flow, name: str, form: int, rtol: float) -> None:
         m, N = flow.A.shape
+        if form == DUAL:
+            flow = flow._replace(blocks=blocks_of(flow.A))
         self.name, self._flow, self._form, self._pair = name, flow, form, EXPLICIT[name]
         x = np.zeros(m if form == DUAL else 2 * N + m)
         if form == WEIGHTS:

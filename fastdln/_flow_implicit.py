@@ -19,6 +19,7 @@ from fastdln.kernels.flow_collocation import Rows, State, collocation_piece
 from fastdln.kernels.flow_collocation import Segments as Kept
 from fastdln.kernels.flow_dense import losses, observe_collocation
 from fastdln.kernels.flow_goal import Goal
+from fastdln.kernels.flow_live import measure_columns
 from fastdln.kernels.flow_modes import MODES
 from fastdln.kernels.flow_rhs import Flow
 from fastdln.kernels.flow_stages import Radau
@@ -101,15 +102,6 @@ def _parameters(p: float, log_alpha: float) -> Array:
     return np.array([p, b, b_low, high, low, 0.0, 0.0, FLOW])
 
 
-def _sizes(flow: Flow) -> Array:
-    """Squares of the columns' lengths, the keys of `kernels.flow_live`, the lengths."""
-    squares = np.einsum("ij,ij->j", flow.A, flow.A)
-    with np.errstate(divide="ignore"):
-        logs = np.log(squares)
-    keys = logs if flow.p == 2.0 else np.exp(logs * (flow.p - 2.0) / (2.0 * flow.p - 2.0))
-    return np.stack([squares, keys, np.sqrt(squares)])
-
-
 @functools.cache
 def _radau(stages: int) -> Radau:
     table, mode = tables(stages), modes(stages)
@@ -148,23 +140,23 @@ class CollocationEngine:
         m, N = flow.A.shape
         self._radau, self._flow = _radau(stages), flow
         self._par = _parameters(flow.p, flow.log_alpha)
-        self._sizes = _sizes(flow)
+        self._sizes = np.empty((3, N))
+        pull = measure_columns(flow.A, flow.y, flow.p, self._sizes)
         self._rtol = rtol
         self._tol = _SHARE * rtol / (2.0 if flow.p == 2.0 else flow.p / (flow.p - 2.0))
         self._state = State(
             np.zeros((4, N)), np.zeros((2, m)), np.zeros((m, LANES)), np.zeros((N, LANES)),
             np.zeros((N, LANES)), np.zeros((m, LANES)), np.zeros(7), np.zeros(4, np.int64),
         )  # fmt: skip
-        self._state.clock[4] = self._place(start)
+        self._state.clock[4] = self._place(start, pull * flow.c)
         self._budget = max(1, int(_OPERATIONS / (60.0 * m * N + m * m * (5.0 * m + 100.0))))
         self._end, self._rows = math.nan, Rows(np.empty((0, N)), np.empty((0, m)))
 
-    def _place(self, start: tuple[float, float, Array] | None) -> float:
-        """Fill the state; returns a first stride."""
+    def _place(self, start: tuple[float, float, Array] | None, speed: float) -> float:
+        """Fill the state; returns a first stride. speed: the largest of tau' at the start."""
         flow, base = self._flow, self._state.base
         if start is None:
             base[0::2] = 0.0 if flow.p == 2.0 else 1.0
-            speed = float(np.max(np.abs(flow.A.T @ flow.y))) * flow.c
             return 0.1 / speed if speed > 0.0 else 1.0
         self._state.clock[0], stride, dual = start
         self._state.dual[0] = dual

@@ -15,6 +15,7 @@ from fastdln._flow_events import Watcher
 from fastdln._flow_implicit import CollocationEngine
 from fastdln._flow_slack import SlackEngine
 from fastdln._interrupt import heard_between_pieces
+from fastdln.kernels.flow_blocks import WIDTH
 from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, STIFF, STUCK
 from fastdln.kernels.flow_output import weights_of_slack
 from fastdln.kernels.flow_rhs import DUAL, Flow
@@ -27,7 +28,9 @@ __all__ = ["Plan", "Trajectory", "flow_of", "noisy", "run"]
 Array = NDArray[np.float64]
 
 _NOTHING = np.empty(0)
-_NARROW = 150  # rows up to which implicit steps, m^3 each, never cost more than explicit ones
+# implicit steps, m^3 + m N each, never cost more than explicit ones up to so many rows, or up to
+# more of them in matrices so wide that m N outweighs m^3
+_NARROW, _NARROW_IF_WIDE, _WIDE = 150, 2000, 0.01
 _SMALL = 5e-3  # alpha^(p-2): explicit methods would need its inverse of steps
 _TIGHT = 1e-9  # up to this rtol more of their steps are held down by accuracy, and none seems stiff
 _NOISE = 1e-15  # of rtol * alpha^(p-2)
@@ -73,7 +76,8 @@ def flow_of(problem: Problem, p: float, log_alpha: float) -> Flow:
         )
     eps = math.exp(-L) if L < 745.0 else 0.0
     columns = np.ascontiguousarray(problem.dense.T)
-    return Flow(problem.dense, columns, problem.y, p, c, L, eps, log_alpha)
+    blocks = np.empty((0, problem.m, WIDTH))
+    return Flow(problem.dense, columns, problem.y, p, c, L, eps, log_alpha, blocks)
 
 
 def noisy(p: float, log_alpha: float, rtol: float) -> bool:
@@ -158,7 +162,8 @@ class _Runner:
             return SlackEngine(self.flow, plan.rtol)
         sigma = math.exp((plan.p - 2.0) * plan.log_alpha)
         stiff = sigma < (_SMALL if plan.rtol > _TIGHT else 10.0 * _SMALL)
-        stiff = stiff or self.flow.A.shape[0] <= _NARROW
+        m, N = self.flow.A.shape
+        stiff = stiff or m <= _NARROW or (m <= _NARROW_IF_WIDE and _WIDE * m * m <= N)
         if name == "radau" or (name == "auto" and plan.form == DUAL and stiff):
             return CollocationEngine(self.flow, plan.rtol)
         if name == "auto":

@@ -15,7 +15,7 @@ from fastdln._check import (
     check_choice,
     check_count,
     check_depth,
-    check_scale,
+    check_initialisation,
     check_times,
     check_tolerance,
 )
@@ -23,6 +23,7 @@ from fastdln._flow_engine import EXPLICIT, observed
 from fastdln._flow_events import Activation, ResidualBelow, check_events
 from fastdln._flow_products import check_plan, run_by_pieces
 from fastdln._flow_run import Plan, Trajectory, noisy, run
+from fastdln._interrupt import heard_between_pieces
 from fastdln._threads import run_all
 from fastdln.kernels.flow_rhs import DUAL, WEIGHTS
 from fastdln.problem import Problem, check_problem
@@ -95,8 +96,9 @@ def gradient_flow(
         Natural logarithm of alpha instead, for alphas that underflow.
     method : {"auto", "tsit5", "dop853", "radau"}, optional
         Explicit methods of order 5 and 8; Radau collocation in the slacks, for stiff flows
-        and any alpha. "auto" starts with an explicit one and changes to Radau where
-        stability, not accuracy, limits its steps, or at once where alpha is tiny.
+        and any alpha. "auto" takes Radau at once where alpha is tiny or m small beside N,
+        and else starts with an explicit one and changes to Radau where stability, not
+        accuracy, limits its steps.
     form : {"dual", "weights"}, optional
         Integrate lambda, or the weights as the papers write them: slower, and an
         independent check.
@@ -190,7 +192,8 @@ def gradient_flows(
     columns = _broadcast(problem, p, alpha, log_alpha, y)
     options, stop = _defaults(options), threading.Event()
     plans = [(q, _plan(q, d, a, t, l, **options)._replace(stop=stop)) for q, d, a, l in columns]
-    paths = run_all(lambda item: _integrate(*item), plans, stop.set)
+    with heard_between_pieces(stop):  # between two flows, too
+        paths = run_all(lambda item: _integrate(*item), plans, stop.set)
     if stop.is_set():
         raise FlowInterrupted(paths)
     return tuple(paths)
@@ -236,8 +239,7 @@ def _plan(
     """Check everything before any work."""
     check_problem(problem)
     depth = check_depth(p)
-    log_eps, _ = check_scale(alpha, log_alpha, depth)
-    if log_eps.ndim != 0:
+    if check_initialisation(alpha, log_alpha).ndim != 0:
         raise TypeError("alpha must be a number; gradient_flows takes arrays of them")
     size = math.log(float(alpha)) if alpha is not None else float(log_alpha)
     times = None if t is None else check_times(t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -18,6 +19,7 @@ from benchmarks import flow_tolerance
 from fastdln import Status, _flow_run, flow
 from fastdln._flow_run import flow_of
 from fastdln._flow_slack import SlackEngine
+from fastdln._threads import single
 
 CASES = [(method, form) for method in ("tsit5", "dop853") for form in ("dual", "weights")]
 
@@ -384,7 +386,8 @@ def test_an_interrupt_keeps_the_path():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_an_interrupt_stops_many_flows(monkeypatch):
+@pytest.mark.parametrize("threads", ["one", "all"])
+def test_an_interrupt_stops_many_flows(monkeypatch, threads):
     integrate, begun = flow._integrate, threading.Event()
 
     def press_then_integrate(*item):
@@ -394,8 +397,12 @@ def test_an_interrupt_stops_many_flows(monkeypatch):
         return integrate(*item)
 
     monkeypatch.setattr(flow, "_integrate", press_then_integrate)
-    with pytest.raises(KeyboardInterrupt) as caught:
-        fd.gradient_flows(fd.datasets.random(), 4, [0.003] * 400, 3e6, method="tsit5")
+    many = fd.datasets.random(), 4, [0.003] * 400, 3e6
+    with (
+        single() if threads == "one" else contextlib.nullcontext(),
+        pytest.raises(fd.FlowInterrupted) as caught,
+    ):
+        fd.gradient_flows(*many, method="tsit5")
     assert len(caught.value.paths) == 400
     assert caught.value.paths[-1].status is Status.INTERRUPTED
 

@@ -84,7 +84,7 @@ def part_of_way(stages, rtol, b, log_eps, room, pull):
 @jit_inner
 def at_rest(psi, eps, goal):
     """Whether psi agrees with its limit to rtol in every coordinate."""
-    for j in range(psi.size):
+    for j in range(goal.limit.size):
         x = goal.limit[j]
         if not abs(psi[j] - x) <= goal.rtol * (abs(x) + eps):
             return False

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit_inner
+from fastdln._jit import jit, jit_inner
 from fastdln.kernels.intrinsics import stay_apart, use_wide_vectors
 from fastdln.kernels.lanes import LANES, dots
 from fastdln.kernels.linear import copy_to
@@ -28,6 +28,7 @@ __all__ = [
     "choose",
     "gather",
     "live_limit",
+    "measure_columns",
     "new_live",
     "part_of",
     "quiet_force",
@@ -62,6 +63,27 @@ class Part(NamedTuple):
     slope: np.ndarray
     change: np.ndarray
     rate: np.ndarray  # (m, 8): lambda' that comes of them and of the force of the others
+
+
+@jit
+def measure_columns(A, y, p, sizes):
+    """Squares of the columns' lengths, their keys, their lengths into sizes; max |A^T y|."""
+    squares, keys, lengths = sizes[0], sizes[1], sizes[2]
+    m, N = A.shape
+    for j in range(N):
+        squares[j] = keys[j] = 0.0
+    for i in range(m):
+        row, b = A[i], y[i]
+        for j in range(N):
+            squares[j] += row[j] * row[j]
+            keys[j] += row[j] * b
+    pull = 0.0
+    for j in range(N):
+        pull = max(pull, abs(keys[j]))
+        lengths[j] = math.sqrt(squares[j])
+        log = math.log(squares[j]) if squares[j] > 0.0 else -math.inf
+        keys[j] = log if p == 2.0 else math.exp(log * (p - 2.0) / (2.0 * p - 2.0))
+    return pull
 
 
 @jit_inner

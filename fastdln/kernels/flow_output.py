@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from fastdln._jit import jit, jit_inner
-from fastdln.kernels.flow_rhs import combine_rows, coordinates, weights_of
+from fastdln.kernels.flow_blocks import padded
+from fastdln.kernels.flow_rhs import combine_rows, coordinates, transposed, weights_of
 from fastdln.kernels.linear import copy_to
 
-__all__ = ["observe_dual", "observe_weights", "weights_of_slack"]
+__all__ = ["observe_dual", "observe_weights", "weights_of_duals", "weights_of_slack"]
 
 
 @jit_inner
@@ -23,14 +26,23 @@ def _loss(flow, psi, work):
 
 
 @jit
-def observe_dual(flow, X, psi, u, v, loss):
-    """psi, u, v, each (T, N), and the loss (T,) from T duals lambda."""
+def observe_dual(flow, X, psi):
+    """psi (T, N) from T duals lambda."""
+    N, wide = flow.A.shape[1], padded(flow)
+    tau, row = np.empty(wide), np.empty(wide)
     for k in range(X.shape[0]):
-        work, tau = X[k].copy(), psi[k].copy()
-        combine_rows(flow.A, X[k], tau)
-        coordinates(flow, tau, psi[k])
-        weights_of(flow.p, flow.log_alpha, tau, u[k], v[k])
-        loss[k] = _loss(flow, psi[k], work)
+        transposed(flow, X[k], tau)
+        coordinates(flow, tau, row)
+        copy_to(row[:N], psi[k])
+
+
+@jit
+def weights_of_duals(flow, X, u, v):
+    """u and v, each (T, N), from T duals."""
+    N, tau = flow.A.shape[1], np.empty(padded(flow))
+    for k in range(X.shape[0]):
+        transposed(flow, X[k], tau)
+        weights_of(flow.p, flow.log_alpha, tau[:N], u[k], v[k])
 
 
 @jit

@@ -26,7 +26,9 @@ from fastdln.kernels.coordinate_arrays import (
     h_sextic,
 )
 from fastdln.kernels.coordinate_fast import FAST_BELOW
+from fastdln.kernels.flow_blocks import WIDTH, across, add_blocks, fold_blocks, group_of
 from fastdln.kernels.intrinsics import fma, use_wide_vectors
+from fastdln.kernels.lanes import LANES
 
 __all__ = [
     "DUAL",
@@ -36,6 +38,7 @@ __all__ = [
     "coordinates",
     "derivative",
     "error_norm",
+    "transposed",
     "weights_of",
 ]
 
@@ -54,6 +57,7 @@ class Flow(NamedTuple):
     L: float  # log(1/eps)
     eps: float
     log_alpha: float
+    blocks: np.ndarray  # (B, m, 32): A once more, for explicit methods, or none (`flow_blocks`)
 
 
 @jit_inner
@@ -129,14 +133,40 @@ def _psi_of_weights(p, u, v, psi):
 
 
 @jit_inner
+def transposed(flow, x, out):
+    """``out = A^T x``, as long as `flow_blocks.padded` says."""
+    if flow.blocks.shape[0] > 0:
+        fold_blocks(flow.blocks, 0, flow.blocks.shape[0], x, out)
+    else:
+        combine_rows(flow.A, x, out)
+
+
+@jit_inner
+def _dual_force(flow, x, tau, psi, out):
+    """``out = A psi``; with blocks each part of A is read once, for both of its products."""
+    blocks = flow.blocks
+    if blocks.shape[0] == 0:
+        combine_rows(flow.A, x, tau)
+        coordinates(flow, tau, psi)
+        combine_rows(flow.columns, psi, out)
+        return
+    sums, group = np.zeros((x.size, LANES)), group_of(blocks)
+    for first in range(0, blocks.shape[0], group):
+        last = min(first + group, blocks.shape[0])
+        start, end = first * WIDTH, last * WIDTH
+        fold_blocks(blocks, first, last, x, tau)
+        coordinates(flow, tau[start:end], psi[start:end])
+        add_blocks(blocks, first, last, psi, sums)
+    across(sums, out)
+
+
+@jit_inner
 def derivative(form, flow, x, tau, psi, out):
     """``out = x'``; leaves A^T lambda (dual) or the gradient g (weights) in tau, and psi."""
     A, y, p = flow.A, flow.y, flow.p
     m, N = A.shape
     if form == DUAL:
-        combine_rows(A, x, tau)
-        coordinates(flow, tau, psi)
-        combine_rows(flow.columns, psi, out)
+        _dual_force(flow, x, tau, psi, out)
         for i in range(m):
             out[i] = flow.c * (y[i] - out[i])
         return
@@ -174,7 +204,7 @@ def error_norm(form, flow, x, e, tau, psi, work):
     worst = 0.0
     if form == DUAL:
         b = p / (p - 2.0) if p > 2.0 else 1.0
-        combine_rows(flow.A, e, work)
+        transposed(flow, e, work)
         for j in range(N):
             size = abs(work[j]) * _dual_weight(p, b, tau[j])
             if not size <= worst:

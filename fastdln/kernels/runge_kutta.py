@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdln._jit import jit, jit_inner
+from fastdln.kernels.flow_blocks import padded
 from fastdln.kernels.flow_goal import ARRIVED, CONVERGED, INVALID, PIECE, STIFF, STUCK, at_rest
 from fastdln.kernels.flow_rhs import derivative, error_norm
 from fastdln.kernels.linear import copy_to
@@ -47,7 +48,7 @@ class Kept(NamedTuple):
 
 class _Work(NamedTuple):
     K: np.ndarray  # (S, n): derivatives of the stages
-    tau: np.ndarray  # (N,)
+    tau: np.ndarray  # (N,), or longer (`flow_blocks.padded`)
     psi: np.ndarray
     spare: np.ndarray  # (N,), twice
     inner: np.ndarray
@@ -101,7 +102,7 @@ def first_step(form, flow, x, rtol, order, k):
 
     NaN where the derivative is.
     """
-    N = flow.A.shape[1]
+    N = padded(flow)
     tau, psi, work = np.empty(N), np.empty(N), np.empty(N)
     derivative(form, flow, x, tau, psi, k)
     speed = error_norm(form, flow, x, k, tau, psi, work)
@@ -182,7 +183,7 @@ def explicit_piece(form, flow, pair, goal, watch, state, kept):
 
     With `watch` the piece ends when the steps are held down by stability alone.
     """
-    n, N, clock, grid = state.x.size, flow.A.shape[1], state.clock, goal.grid
+    n, N, clock, grid = state.x.size, padded(flow), state.clock, goal.grid
     work = _Work(
         np.empty((pair.a.shape[0], n)), np.empty(N), np.empty(N), np.empty(N), np.empty(N),
         np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.zeros(n),

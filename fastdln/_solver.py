@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from fastdln._primal_dual import Start, from_least_norm, from_minimizer, go_on
 from fastdln._zeros import proved_zeros
+from fastdln.kernels.along import FOLLOW, NOWHERE, POLISH, START, go_along
 from fastdln.kernels.bound import Bounds
-from fastdln.kernels.ends import START_OK, residual_norm, slopes, start_state
+from fastdln.kernels.ends import START_OK, residual_norm, slopes
 from fastdln.kernels.kept import Kept, room
-from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
-from fastdln.kernels.polish import OUTDATED, POLISHED, ROUGH, Root, polish
+from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED
+from fastdln.kernels.polish import OUTDATED, POLISHED, ROUGH, Root
 from fastdln.kernels.state import NOISE
 from fastdln.problem import Constraints
 
@@ -109,13 +110,12 @@ def exponent(p: float) -> float:
 def fresh_state(constraints: Constraints, p: float) -> PathState | None:
     """The start of the path; None where A is singular to working precision."""
     m = constraints.y.size
-    columns, sgn, s = np.empty(m, np.int64), np.empty(m), np.empty(m)
-    code, log_eps = start_state(
-        constraints.A, constraints.y, constraints.squares, p == 2.0, columns, sgn, s
-    )
-    if code != START_OK:
-        return None
-    return PathState(columns, sgn, s, log_eps)
+    state = np.empty(m, np.int64), np.empty(m), np.empty(m)
+    code, _, _, log_eps, _ = go_along(
+        START, constraints.A, constraints.y, constraints.squares, p, exponent(p), 0.0,
+        (0.0, 0.0, 0.0), 0, False, state, room(m), NOWHERE,
+    )  # fmt: skip
+    return PathState(*state, log_eps) if code == START_OK else None
 
 
 def solve_curve(
@@ -302,10 +302,10 @@ def follow_to(
         state.s[:] = -goal if p == 2.0 else 1.0
     code, done, piece = LIMIT, 0, _factorisations_in_half_a_second(*constraints.A.shape)
     while code == LIMIT and done < limit:  # in pieces, so that Ctrl-C is heard in between
-        code, count, log_eps = follow(
-            constraints.A, constraints.y, constraints.squares, p == 2.0, exponent(p),
-            log_eps, goal, min(piece, limit - done), state.columns, state.sgn, state.s,
-            room(state.s.size) if kept is None or done > 0 else kept,
+        code, _, count, log_eps, _ = go_along(
+            FOLLOW, constraints.A, constraints.y, constraints.squares, p, exponent(p), log_eps,
+            (-goal, 0.0, -goal), min(piece, limit - done), False, state[:3],
+            room(state.s.size) if kept is None or done > 0 else kept, NOWHERE,
         )  # fmt: skip
         done += count
     return code, done, state._replace(log_eps=log_eps)
@@ -326,9 +326,9 @@ def _polish(
 ) -> tuple[tuple[int, int, int, float], Bounds]:  # fmt: skip
     kept = room(state.s.size) if kept is None else kept
     while True:
-        *rest, bounds = polish(
-            constraints.A, constraints.y, constraints.squares, p, L, L_low, L_level, chosen,
-            state.columns, state.sgn, state.s, kept, root,
+        *rest, bounds = go_along(
+            POLISH, constraints.A, constraints.y, constraints.squares, p, exponent(p),
+            state.log_eps, (L, L_low, L_level), 0, chosen, state[:3], kept, root,
         )  # fmt: skip
         if rest[0] != OUTDATED:
             break

@@ -18,7 +18,7 @@ __all__ = ["SINGULAR", "START_OK", "residual_norm", "slopes", "start_state"]
 START_OK, SINGULAR = 0, 1
 
 
-@jit
+@jit_inner
 def start_state(A, y, squares, p_is_2, columns, sgn, s):
     """The state lambda = 0, and a log eps so large that Newton's method reaches psi from it.
 

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit_inner
 from fastdln.kernels.kept import CLOSE, belongs, distance, newton_matrix
 from fastdln.kernels.linear import (
     cholesky,
@@ -270,7 +270,7 @@ def _take_step(p_is_2, order, x, left, t_basis, sgn, s):
         s[i] = advance(p_is_2, s[i], x, left, sgn[i] * shift)
 
 
-@jit
+@jit_inner
 def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, kept):
     """Go from `log_eps`, where (columns, sgn, s) is the state, down to `target`.
 

@@ -17,10 +17,10 @@ from typing import Any
 import numba
 from numba.core.caching import IndexDataCacheFile
 
-from fastdln._inner_compiler import InnerCompiler
+from fastdln._inner_compiler import InnerCompiler, KernelCompiler
 from fastdln._interrupt import uninterrupted
 
-__all__ = ["JIT_DISABLED", "jit", "jit_inline", "jit_inner", "jit_returning"]
+__all__ = ["JIT_DISABLED", "jit", "jit_for_users", "jit_inline", "jit_inner", "jit_returning"]
 
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 _CACHE = os.environ.get("FASTDLN_CACHE", "1") != "0"
@@ -57,9 +57,23 @@ def jit(func: Callable[..., Any]) -> Any:
     It returns numbers to Python, or nothing, and writes into arrays it is given. Where it
     returns more than that, see `jit_returning`.
     """
-    compiled = numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True)(func)
-    if _CACHE and not JIT_DISABLED:
+    return _kernel(func)
+
+
+def _kernel(func: Callable[..., Any], **options: bool) -> Any:
+    compiled = numba.njit(
+        error_model="numpy",
+        nogil=True,
+        no_cfunc_wrapper=True,
+        pipeline_class=KernelCompiler,
+        **options,
+    )(func)
+    if JIT_DISABLED:
+        return compiled
+    if _CACHE:
         _enable_cache(compiled)
+    inner = jit_inner(func, **options)  # what other kernels take in
+    compiled.get_call_template, compiled.get_overload = inner.get_call_template, inner.get_overload
     return compiled
 
 
@@ -72,7 +86,7 @@ def jit_returning(func: Callable[..., Any]) -> Any:
     return func if JIT_DISABLED else uninterrupted(jit(func))
 
 
-def jit_inner(func: Callable[..., Any]) -> Any:
+def jit_inner(func: Callable[..., Any], **options: bool) -> Any:
     """Compile a function that only kernels call: no way in from Python, no cache of its own.
 
     Its code is part of each caller's, cached there; see `_inner_compiler`.
@@ -85,11 +99,17 @@ def jit_inner(func: Callable[..., Any]) -> Any:
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
         pipeline_class=InnerCompiler,
+        **options,
     )(func)
 
 
 def jit_inline(func: Callable[..., Any]) -> Any:
     """Compile a small helper that LLVM must inline into its callers, so that loops vectorise."""
+    return _kernel(func, forceinline=True)
+
+
+def jit_for_users(func: Callable[..., Any]) -> Any:
+    """`jit_inline` for what users may call in kernels of their own: these find it in the cache."""
     compiled = numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True, forceinline=True)(
         func
     )

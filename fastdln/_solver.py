@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from fastdln._primal_dual import Start, from_least_norm, from_minimizer, go_on
 from fastdln._zeros import proved_zeros
+from fastdln.kernels.along import FOLLOW, NOWHERE, POLISH, SLOPES, START, go_along
 from fastdln.kernels.bound import Bounds
-from fastdln.kernels.ends import START_OK, residual_norm, slopes, start_state
+from fastdln.kernels.ends import START_OK
 from fastdln.kernels.kept import Kept, room
-from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED, follow
-from fastdln.kernels.polish import OUTDATED, POLISHED, ROUGH, Root, polish
+from fastdln.kernels.path import DEEPEST, FAILED, LIMIT, REACHED
+from fastdln.kernels.polish import OUTDATED, POLISHED, ROUGH, Root
 from fastdln.kernels.state import NOISE
 from fastdln.problem import Constraints
 
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+# code, iterations, factorisations, log unit, residual
+Polished = tuple[int, int, int, float, float]
 
 NEAR_TWO = 3  # code beside those of the path: see Status.NEAR_TWO
 _SIGMA_DEEPEST = 300.0  # log(1/sigma) at which the path ends
@@ -109,13 +112,12 @@ def exponent(p: float) -> float:
 def fresh_state(constraints: Constraints, p: float) -> PathState | None:
     """The start of the path; None where A is singular to working precision."""
     m = constraints.y.size
-    columns, sgn, s = np.empty(m, np.int64), np.empty(m), np.empty(m)
-    code, log_eps = start_state(
-        constraints.A, constraints.y, constraints.squares, p == 2.0, columns, sgn, s
-    )
-    if code != START_OK:
-        return None
-    return PathState(columns, sgn, s, log_eps)
+    state = np.empty(m, np.int64), np.empty(m), np.empty(m)
+    code, _, _, log_eps, *_ = go_along(
+        START, constraints.A, constraints.y, constraints.squares, p, exponent(p), 0.0,
+        (0.0, 0.0, 0.0), 0, False, state, room(m), NOWHERE,
+    )  # fmt: skip
+    return PathState(*state, log_eps) if code == START_OK else None
 
 
 def solve_curve(
@@ -278,11 +280,10 @@ def _continued(curve: Curve, k: int, state: PathState) -> PathState | None:
 
 def _fill(
     constraints: Constraints, curve: Curve, k: int, code: int,
-    polished: tuple[int, int, int, float], bounds: Bounds,
+    polished: Polished, bounds: Bounds,
 ) -> None:  # fmt: skip
     """What is known of row k beside psi."""
-    curve.log_unit[k], curve.bounds[k] = polished[3], bounds
-    curve.residual[k] = residual_norm(constraints.A, constraints.y, curve.psi[k])
+    curve.log_unit[k], curve.residual[k], curve.bounds[k] = *polished[3:], bounds
     curve.codes[k] = code, polished[0]
 
 
@@ -302,10 +303,10 @@ def follow_to(
         state.s[:] = -goal if p == 2.0 else 1.0
     code, done, piece = LIMIT, 0, _factorisations_in_half_a_second(*constraints.A.shape)
     while code == LIMIT and done < limit:  # in pieces, so that Ctrl-C is heard in between
-        code, count, log_eps = follow(
-            constraints.A, constraints.y, constraints.squares, p == 2.0, exponent(p),
-            log_eps, goal, min(piece, limit - done), state.columns, state.sgn, state.s,
-            room(state.s.size) if kept is None or done > 0 else kept,
+        code, _, count, log_eps, *_ = go_along(
+            FOLLOW, constraints.A, constraints.y, constraints.squares, p, exponent(p), log_eps,
+            (-goal, 0.0, -goal), min(piece, limit - done), False, state[:3],
+            room(state.s.size) if kept is None or done > 0 else kept, NOWHERE,
         )  # fmt: skip
         done += count
     return code, done, state._replace(log_eps=log_eps)
@@ -323,17 +324,17 @@ def _row(curve: Curve, k: int) -> Root:
 def _polish(
     constraints: Constraints, p: float, state: PathState, L: float, L_low: float,
     L_level: float, root: Root, chosen: bool = False, kept: Kept | None = None,
-) -> tuple[tuple[int, int, int, float], Bounds]:  # fmt: skip
+) -> tuple[Polished, Bounds]:  # fmt: skip
     kept = room(state.s.size) if kept is None else kept
     while True:
-        *rest, bounds = polish(
-            constraints.A, constraints.y, constraints.squares, p, L, L_low, L_level, chosen,
-            state.columns, state.sgn, state.s, kept, root,
+        *rest, bounds = go_along(
+            POLISH, constraints.A, constraints.y, constraints.squares, p, exponent(p),
+            state.log_eps, (L, L_low, L_level), 0, chosen, state[:3], kept, root,
         )  # fmt: skip
         if rest[0] != OUTDATED:
             break
         kept.columns[0] = -1
-    return (rest[0], rest[1], rest[2], rest[3]), Bounds(*bounds)
+    return (rest[0], rest[1], rest[2], rest[3], rest[4]), Bounds(*bounds)
 
 
 def _beyond(
@@ -372,7 +373,10 @@ def _opened(
     kept.columns[0] = -1
     _stage(constraints, curve, k, state, kept)
     slope = np.empty_like(state.s)
-    slopes(constraints.A, constraints.y, kept, state.columns, state.sgn, slope)
+    go_along(
+        SLOPES, constraints.A, constraints.y, constraints.squares, 2.0, 1.0, state.log_eps,
+        (0.0, 0.0, 0.0), 0, False, (state.columns, state.sgn, slope), kept, NOWHERE,
+    )  # fmt: skip
     return End(state, slope, reach)
 
 
@@ -441,7 +445,7 @@ def _solve_near_two(
         else:
             at = min(-here.log_eps + step, last)
             guess = _predicted(here, known, at, b)
-        polished = (ROUGH, 0, 0, 0.0)
+        polished: Polished = (ROUGH, 0, 0, 0.0, 0.0)
         if guess is not None and code == REACHED:
             final = at == last and len(known) == 3
             target = (L, L_low, last, _row(curve, k)) if final else (at, 0.0, at, root)

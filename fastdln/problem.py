@@ -19,6 +19,7 @@ __all__ = ["Constraints", "Problem", "check_problem"]
 Array = NDArray[np.float64]
 
 _ULP = 2.0**-52
+_SMALL = 50_000  # multiplications that BLAS and LAPACK do on one thread
 _BUDGET = 160_000_000  # bytes: where a dense A serves better than any other
 
 
@@ -262,19 +263,40 @@ def _squares(A: Array) -> Array:
 def _surely_full_rank(A: Array) -> bool:
     """Whether a Gram matrix, at a fraction of an SVD's cost, proves full row rank.
 
-    That of a few columns is no larger than that of all, and mostly enough. It is not formed
-    by BLAS: where a core is busy elsewhere its threads wait for each other, 100 times longer.
+    That of a few columns is no larger than that of all, and mostly enough. A large one is not
+    formed by BLAS: where a core is busy elsewhere its threads wait for each other, 100 times
+    longer. For a small one there are no threads, and nothing to compile.
     """
-    from fastdln.kernels.linear import cholesky, weighted_gram  # numba is slow to import
-
     m, N = A.shape
-    gram = np.empty((m, m))
-    trace = float(np.sum(_squares(A)))
+    small, trace = m * m * N <= _SMALL, float(np.sum(_squares(A)))
     for count in (2 * m, N) if 3 * m < N else (N,):
-        weighted_gram(A, (np.arange(N) < count).astype(np.float64), gram)
+        few = A[:, :count]
+        gram = few @ few.T if small else _gram(A, count)
         shifted = gram.copy()
         shifted.flat[:: m + 1] -= 2e-10 * trace
-        if cholesky(shifted):  # the least eigenvalue is above a part of the trace
+        if _is_definite(shifted, small):  # the least eigenvalue is above a part of the trace
             return True
     eigenvalues = np.linalg.eigvalsh(gram)
     return bool(eigenvalues[0] > 1e-10 * eigenvalues[-1])
+
+
+def _gram(A: Array, count: int) -> Array:
+    """A A^T of its first columns."""
+    from fastdln.kernels.linear import weighted_gram  # numba is slow to import
+
+    m, N = A.shape
+    gram = np.empty((m, m))
+    weighted_gram(A, (np.arange(N) < count).astype(np.float64), gram)
+    return gram
+
+
+def _is_definite(gram: Array, small: bool) -> bool:
+    if small:
+        try:
+            np.linalg.cholesky(gram)
+        except np.linalg.LinAlgError:
+            return False
+        return True
+    from fastdln.kernels.linear import cholesky
+
+    return bool(cholesky(gram))

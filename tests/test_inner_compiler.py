@@ -1,6 +1,12 @@
 """Functions that only kernels call are compiled once, with the kernels."""
 
+import gc
+from typing import NamedTuple
+
+import numpy as np
 import pytest
+from numba.core.compiler import Flags
+from numba.core.runtime import _nrt_python, rtsys
 
 from fastdln import _inner_compiler
 from fastdln._jit import JIT_DISABLED, jit, jit_inner
@@ -48,3 +54,100 @@ def test_one_inner_function_in_two_kernels():
         return four_times(x) - first(x)
 
     assert (first(1.5), second(1.5)) == (3.0, 3.0)
+
+
+def test_kernels_take_in_what_is_also_a_kernel():
+    @jit
+    def half(x):
+        return 0.5 * x
+
+    @jit
+    def quarter(x):
+        return half(half(x))
+
+    assert quarter(3.0) == 0.75
+    assert not half.overloads  # never made into code of its own
+    assert half(3.0) == 1.5
+    assert len(half.overloads) == 1
+
+
+class Pair(NamedTuple):
+    first: np.ndarray
+    second: np.ndarray
+
+
+@jit_inner
+def weighed(pair, i):
+    """Views and tuples of views, made of what others hold."""
+    swapped = Pair(pair.second[i], pair.first.T[0])
+    row, other = swapped
+    total = 0.0
+    for j in range(other.size):
+        total += row[j] * other[j]
+    return total + row[1:].size * other[0]
+
+
+@jit_inner
+def copied(x):
+    return x.copy()
+
+
+@jit_inner
+def largest_of_copy(x):
+    return copied(x).max()
+
+
+@jit_inner
+def chosen(x, index):
+    return x[index].sum()  # a copy, though only an index
+
+
+def counts(dispatcher):
+    (found,) = dispatcher.overloads.values()
+    own = str(found.library._final_module.get_function(found.fndesc.llvm_func_name))
+    return "NRT_" in own
+
+
+def test_references_are_counted_where_an_array_is_made():
+    @jit
+    def outer(x, index):
+        pair = Pair(x, x + 1.0)
+        total = 0.0
+        for i in range(2):
+            total += weighed(pair, i) + largest_of_copy(pair.first[i]) + chosen(x[i], index)
+        return total
+
+    x, index = np.arange(6.0).reshape(2, 3), np.array([0, 2])
+    _nrt_python.memsys_enable_stats()
+    before = rtsys.get_allocation_stats()
+    for _ in range(100):
+        assert outer(x, index) == 38.0
+    after = rtsys.get_allocation_stats()
+    _nrt_python.memsys_disable_stats()
+    assert after.alloc - before.alloc == after.free - before.free > 100
+    assert not counts(weighed)
+    assert counts(copied)
+    assert counts(largest_of_copy)
+    assert counts(chosen)
+
+
+def test_options_compare_as_those_of_numba():
+    plain = Flags()
+    plain.error_model = "numpy"
+    quick = _inner_compiler._Flags(plain)
+    assert quick == plain == quick.copy()
+    assert quick != Flags()
+    assert hash(quick) == hash(plain) == hash(Flags())
+    assert quick.values() == plain.values()
+
+
+def test_garbage_is_sought_as_before_once_a_kernel_is_compiled():
+    before = gc.get_threshold()
+    seen = []
+
+    with _inner_compiler._seldom_collecting():
+        seen.append(gc.get_threshold())
+        with _inner_compiler._seldom_collecting():
+            seen.append(gc.get_threshold())
+    assert seen[0] == seen[1] == (_inner_compiler._OBJECTS, *before[1:])
+    assert gc.get_threshold() == before

@@ -12,7 +12,7 @@ raises: outside its domain, or for p < 2, it is NaN. The slack forms take t and
 
 from __future__ import annotations
 
-from fastdln._jit import jit_inline
+from fastdln._jit import jit_for_users, jit_inline
 from fastdln.kernels.coordinate_closed import (
     h_2,
     h_2_small,
@@ -182,7 +182,7 @@ def h_integral_hyperbolic(t: float) -> float:
     return integral_2(abs(t))
 
 
-@jit_inline
+@jit_for_users
 def h(t: float, p: float) -> float:
     """``h_p(t)``; odd; +-inf at +-1 for p > 2."""
     if p == 2.0:
@@ -201,7 +201,7 @@ def h(t: float, p: float) -> float:
     return NAN
 
 
-@jit_inline
+@jit_for_users
 def h_prime(t: float, p: float) -> float:
     """``h_p'(t)``; even, positive."""
     if p == 2.0:
@@ -217,7 +217,7 @@ def h_prime(t: float, p: float) -> float:
     return NAN
 
 
-@jit_inline
+@jit_for_users
 def h_integral(t: float, p: float) -> float:
     """``H_p(t)``, the integral of h_p from 0; even."""
     if p == 2.0:
@@ -227,7 +227,7 @@ def h_integral(t: float, p: float) -> float:
     return NAN
 
 
-@jit_inline
+@jit_for_users
 def h_slack(t: float, s: float, p: float) -> float:
     """``h_p(t)`` from t and its slack ``s = 1 - |t|``, p > 2: right for s down to 5e-324."""
     good = (s > 0.0) & (s <= 1.0)
@@ -239,7 +239,7 @@ def h_slack(t: float, s: float, p: float) -> float:
     return with_sign(y, t) if good else NAN
 
 
-@jit_inline
+@jit_for_users
 def h_prime_slack(t: float, s: float, p: float) -> float:
     """``h_p'(t)`` from t and its slack ``s = 1 - |t|``, p > 2."""
     good = (s > 0.0) & (s <= 1.0)
@@ -249,7 +249,7 @@ def h_prime_slack(t: float, s: float, p: float) -> float:
     return y if good else NAN
 
 
-@jit_inline
+@jit_for_users
 def h_integral_slack(t: float, s: float, p: float) -> float:
     """``H_p(t)`` from t and its slack ``s = 1 - |t|``, p > 2."""
     good = (s > 0.0) & (s <= 1.0)
@@ -260,7 +260,7 @@ def h_integral_slack(t: float, s: float, p: float) -> float:
     return y if good else NAN
 
 
-@jit_inline
+@jit_for_users
 def h_of_slack(s: float, p: float) -> float:
     """``h_p(1 - s)`` for 0 <= s <= 2, p > 2; odd about s = 1."""
     t = 1.0 - s
@@ -275,7 +275,7 @@ def is_fast_inverse(p: float) -> bool:
     return (p <= FAST_BELOW * (p - 2.0)) & (p <= FAST_DEPTH_TO)
 
 
-@jit_inline
+@jit_for_users
 def h_inverse_pair(x: float, p: float) -> tuple[float, float]:
     """``t = h_p^-1(x)`` and its slack ``1 - |t|``, each right to its last place, p > 2."""
     return inverse_pair_fast(x, p) if is_fast_inverse(p) else h_inverse_general(x, p)
@@ -350,7 +350,7 @@ def inverse_edges(x: float, t: float) -> float:
     return with_sign(t if a < INF else a, x)
 
 
-@jit_inline
+@jit_for_users
 def h_inverse(x: float, p: float) -> float:
     """``h_p^-1(x)``; odd."""
     if p == 2.0:
@@ -364,7 +364,7 @@ def h_inverse(x: float, p: float) -> float:
     return NAN
 
 
-@jit_inline
+@jit_for_users
 def h_inverse_slack(x: float, p: float) -> float:
     """``1 - |h_p^-1(x)|``, relatively right however large x is, p > 2."""
     return h_inverse_pair(x, p)[1] if p > 2.0 else NAN
@@ -385,7 +385,7 @@ def potential_general(x: float, p: float) -> float:
     return y if a < INF else a
 
 
-@jit_inline
+@jit_for_users
 def potential_q(x: float, p: float) -> float:
     """``q_p(x)``, the integral of h_p^-1 from 0; even."""
     if p == 2.0:
@@ -404,7 +404,7 @@ def selector_from_zero(x: float, p: float, zero: float, zero_low: float) -> floa
     return y if usual else a
 
 
-@jit_inline
+@jit_for_users
 def selector_g(x: float, p: float) -> float:
     """``g_2 = |x| (log|x| - 1)``, ``g_p = |x| - (p/2) |x|**(2/p)``; even."""
     if p >= 2.0 and p < INF:

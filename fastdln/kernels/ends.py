@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit_inner
 from fastdln.kernels.compensated import matvec_dd
 from fastdln.kernels.linear import cholesky, cholesky_solve, rmatvec, weighted_gram
 from fastdln.kernels.path import solve
@@ -18,7 +18,7 @@ __all__ = ["SINGULAR", "START_OK", "residual_norm", "slopes", "start_state"]
 START_OK, SINGULAR = 0, 1
 
 
-@jit
+@jit_inner
 def start_state(A, y, squares, p_is_2, columns, sgn, s):
     """The state lambda = 0, and a log eps so large that Newton's method reaches psi from it.
 
@@ -52,7 +52,7 @@ def _least_norm(A, y, columns):
     return math.sqrt(square)
 
 
-@jit
+@jit_inner
 def slopes(A, y, kept, columns, sgn, out):
     """p = 2: fill `out` with ds / dL at a root, from the factor `kept` of this very point.
 
@@ -65,7 +65,7 @@ def slopes(A, y, kept, columns, sgn, out):
         out[i] = 1.0 - sgn[i] * out[i]
 
 
-@jit
+@jit_inner
 def residual_norm(A, y, psi):
     """Euclidean norm of A psi - y, formed in double-double."""
     m, N = A.shape

@@ -13,10 +13,11 @@ p > 2 in alpha^(p-2): the last steps are as long as asked for.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit_inner
 from fastdln.kernels.kept import CLOSE, belongs, distance, newton_matrix
 from fastdln.kernels.linear import (
     cholesky,
@@ -36,7 +37,7 @@ from fastdln.kernels.state import (
     new_point,
     reselect,
 )
-from fastdln.kernels.tableau import from_basis, make_basis, no_columns, to_basis
+from fastdln.kernels.tableau import into_basis, make_basis, no_columns, out_of_basis
 
 __all__ = [
     "DEEPEST",
@@ -60,6 +61,27 @@ _ASTRAY = 1.0  # a first correction this large shows that a prediction failed
 _SHORT = 5.0  # a step of log eps so short that its prediction needs no check
 _DIGITS = 9.0  # of the series where a factor of another point is used
 _SPREAD = 1e4  # largest diagonal of K K^T before the basis is chosen anew
+
+
+class Room(NamedTuple):
+    """Work space of a path: what works in it makes no arrays, and counts no references."""
+
+    tau: np.ndarray  # (K+1, N) coefficients
+    flat: np.ndarray  # the same, order after order
+    t_basis: np.ndarray  # (K+1, m) those in the basis
+    whole: np.ndarray  # (N,)
+    rest: np.ndarray  # (N,)
+    rhs: np.ndarray  # (m,)
+    t: np.ndarray  # (m,)
+    v: np.ndarray  # (m,)
+
+
+@jit_inner
+def _new_room(m, N):
+    tau, v = np.empty((_ORDER + 1, N)), np.empty((3, m))
+    return Room(
+        tau, tau.reshape(-1), np.empty((_ORDER + 1, m)), np.empty(N), np.empty(N), v[0], v[1], v[2]
+    )  # fmt: skip
 
 
 @jit_inner
@@ -189,16 +211,14 @@ def _trusted_step(p_is_2, b, tau, point, remaining, left):
 
 
 @jit_inner
-def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, sweeps, point, tau, t_basis, halves):
-    """Taylor coefficients of tau, (K+1, N) and in the basis (K+1, m), from the factored S.
+def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, sweeps, point, room, halves):
+    """Taylor coefficients of tau, and in the basis, from the factored S.
 
     `sweeps` says how often to solve with it: for the first order, and for others.
     """
     m, N = A.shape
-    flat = tau.reshape(-1)
+    tau, flat, t_basis, dtau, rest, rhs, t, v = room
     P_minus, P_plus = halves.P_minus, halves.P_plus
-    work, dtau = np.empty(N), np.empty(N)
-    rhs, t = np.empty(m), np.empty(m)
     copy_to(point.minus, P_minus)
     copy_to(point.plus, P_plus)
     slack_minus, slack_plus = point.slack_minus, point.slack_plus
@@ -214,31 +234,30 @@ def _expand(A, p_is_2, b, basis, apart, S, scale, sgn, s, sweeps, point, tau, t_
                 P_up, P_down = P_plus[k * N :], P_minus[k * N :]
                 for j in range(N):
                     dtau[j] = P_up[j] - P_down[j]
-                to_basis(A, basis, apart, dtau, work, rhs)
+                into_basis(A, basis, apart, dtau, rest, v, rhs)
                 solve(S, scale, rhs, t)
                 for i in range(m):
                     t_basis[k, i] += t[i]
             elif k > 1:
                 continue
-            from_basis(A, basis, apart, t, dtau)
+            out_of_basis(A, basis, apart, t, v, dtau)
             for j in range(N):
                 tau[k, j] += dtau[j]
             close_order(k, p_is_2, b, slack_minus, slack_plus, dtau, halves)
 
 
 @jit_inner
-def _correct(A, p_is_2, b, level, basis, apart, S, scale, sgn, s, point):
+def _correct(A, p_is_2, b, level, basis, apart, S, scale, sgn, s, point, room):
     """One damped Newton step of the state and the point; returns its undamped size."""
     m, N = A.shape
-    psi, work = np.empty(N), np.empty(N)
-    rhs, t = np.empty(m), np.empty(m)
+    _, _, _, psi, work, rhs, t, v = room
     for j in range(N):
         psi[j] = point.minus[j] - point.plus[j]
-    to_basis(A, basis, apart, psi, work, rhs)
+    into_basis(A, basis, apart, psi, work, v, rhs)
     for i in range(m):
         rhs[i] = basis.x_hi[i] - rhs[i]
     solve(S, scale, rhs, t)
-    from_basis(A, basis, apart, t, work)
+    out_of_basis(A, basis, apart, t, v, work)
     size = _size(p_is_2, b, work, point)
     damp = min(1.0, (2.0 if p_is_2 else 0.7) / size) if size > 0.0 else 1.0
     for i in range(m):
@@ -270,7 +289,7 @@ def _take_step(p_is_2, order, x, left, t_basis, sgn, s):
         s[i] = advance(p_is_2, s[i], x, left, sgn[i] * shift)
 
 
-@jit
+@jit_inner
 def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, kept):
     """Go from `log_eps`, where (columns, sgn, s) is the state, down to `target`.
 
@@ -279,8 +298,7 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, ke
     The first step does with the factor `kept` where that is close.
     """
     m, N = A.shape
-    tau, t_basis = np.empty((_ORDER + 1, N)), np.empty((_ORDER + 1, m))
-    halves = new_halves(_ORDER + 1, N)
+    room, halves = _new_room(m, N), new_halves(_ORDER + 1, N)
     point = new_point(N)
     work, scale, one, S = np.empty(N), np.empty(m), np.ones(m), np.empty((m, m))
     basis, apart = make_basis(A, y, columns), no_columns(m)
@@ -311,7 +329,7 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, ke
                 continue
         fresh = False
         used = kept.S if old else S
-        size = _correct(A, p_is_2, b, level, basis, apart, used, scale, sgn, s, point)
+        size = _correct(A, p_is_2, b, level, basis, apart, used, scale, sgn, s, point, room)
         if not size < _ASTRAY and saved < np.inf:  # the series missed a bend: half as far
             aim = 0.5 * (saved + log_eps)
             log_eps, saved = saved, np.inf
@@ -330,7 +348,7 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, ke
             more = 2 + int(_DIGITS / -math.log10(max(apart_from, 1e-9)))
             sweeps, old = (more, more), False
         _expand(
-            A, p_is_2, b, basis, apart, used, scale, sgn, s, sweeps, point, tau, t_basis, halves
+            A, p_is_2, b, basis, apart, used, scale, sgn, s, sweeps, point, room, halves
         )  # fmt: skip
         saved = log_eps
         _copy_state(columns, sgn, s, saved_columns, saved_sgn, saved_s)
@@ -338,10 +356,10 @@ def follow(A, y, squares, p_is_2, b, log_eps, target, limit, columns, sgn, s, ke
         if not p_is_2:
             left = math.exp(-remaining / b)
             remaining = -math.expm1(-remaining / b)
-        order, x, fraction = _trusted_step(p_is_2, b, tau, point, remaining, left)
+        order, x, fraction = _trusted_step(p_is_2, b, room.tau, point, remaining, left)
         if not x > 0.0:
             return FAILED, count, log_eps
-        _take_step(p_is_2, order, x, fraction, t_basis, sgn, s)
+        _take_step(p_is_2, order, x, fraction, room.t_basis, sgn, s)
         if x >= remaining and fraction <= left:
             log_eps = aim
             if aim == target and saved - target < _SHORT:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdln._jit import jit, jit_inner
+from fastdln._jit import jit_inner
 from fastdln.kernels.bound import FINE, Found, Units, dual_noise, error_bound
 from fastdln.kernels.compensated import matvec_dd, rmatvec_dd
 from fastdln.kernels.evaluation import Root, Values, evaluate_all
@@ -45,7 +45,7 @@ from fastdln.kernels.tableau import (
     zero_rows,
 )
 
-__all__ = ["OUTDATED", "POLISHED", "ROUGH", "Root", "polish"]
+__all__ = ["OUTDATED", "POLISHED", "ROUGH", "Root", "no_bounds", "polish"]
 
 POLISHED, ROUGH, OUTDATED = 0, 1, 2
 
@@ -164,7 +164,7 @@ def _choose(A, y, squares, p_is_2, b, level, chosen, columns, sgn, s, point):
 
 
 @jit_inner
-def _no_bounds():
+def no_bounds():
     return np.inf, np.inf, np.inf
 
 
@@ -251,7 +251,7 @@ def _conclude(A, squares, p_is_2, L, places, state, marked, log_unit, away, S, w
     return _widened(bounds, away)
 
 
-@jit
+@jit_inner
 def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept, root):
     """Bring the state to the root at ``log(1/eps) = L_hi + L_lo`` and fill `root`.
 
@@ -286,7 +286,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
             away = distance(exact, kept, scale / weight, p_is_2)
             stale = not away < (NEAR if p_is_2 else CLOSE)
             if old and stale:
-                return OUTDATED, 0, 0, log_unit, _no_bounds()
+                return OUTDATED, 0, 0, log_unit, no_bounds()
         old = False
         if stale:
             away, slow = 0.0, 0.0
@@ -295,7 +295,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
             factorisations, stale = factorisations + 1, False
             if not definite:
                 kept.columns[0] = -1
-                return ROUGH, iteration, factorisations, log_unit, _no_bounds()
+                return ROUGH, iteration, factorisations, log_unit, no_bounds()
         if max(away, slow if fine and packs else 0.0) < CLOSE:
             cholesky_solve(kept.S, z)
         else:
@@ -303,7 +303,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
             solve_near(exact, kept, max(away, slow), z)
         size = _take_step(p_is_2, b, z, scale, weight, work.t_hi, sgn, s, s_lo)
         if not size < 1e300:
-            return ROUGH, iteration, factorisations, log_unit, _no_bounds()
+            return ROUGH, iteration, factorisations, log_unit, no_bounds()
         # a factor of another point carries rounding from row to row: its first step counts less
         level_out = size < _FLOOR and size > 0.25 * last and (away == 0.0 or iteration > 1)
         if fine and (size < _NOTHING or level_out):
@@ -320,7 +320,7 @@ def polish(A, y, squares, p, L_hi, L_lo, L_level, chosen, columns, sgn, s, kept,
             kept.columns[0] = -1
         last = size
     _finish(basis, apart, zero, far, log_unit, found.values, work.l_hi, work.l_lo, root)
-    return ROUGH, _ITERATIONS, factorisations, log_unit, _no_bounds()
+    return ROUGH, _ITERATIONS, factorisations, log_unit, no_bounds()
 
 
 @jit_inner

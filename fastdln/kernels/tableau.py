@@ -33,11 +33,13 @@ __all__ = [
     "Apart",
     "Basis",
     "from_basis",
+    "into_basis",
     "make_apart",
     "make_basis",
     "mark",
     "no_columns",
     "open_basis",
+    "out_of_basis",
     "solve_dd",
     "to_basis",
     "two_from_basis",
@@ -246,13 +248,18 @@ def _add_inside(basis, apart, w, out):
 
 
 @jit_inner
-def to_basis(A, basis, apart, w, rest, out):
-    """``out = A_B^-1 A w``, with `rest` (N) as work space."""
-    v = np.empty(out.size)
+def into_basis(A, basis, apart, w, rest, v, out):
+    """``out = A_B^-1 A w``, with `rest` (N) and v (m) as work space."""
     _outside(basis, apart, w, rest)
     matvec(A, rest, v)
     matvec(basis.inverse, v, out)
     _add_inside(basis, apart, w, out)
+
+
+@jit_inner
+def to_basis(A, basis, apart, w, rest, out):
+    """``out = A_B^-1 A w``, with `rest` (N) as work space."""
+    into_basis(A, basis, apart, w, rest, np.empty(out.size), out)
 
 
 @jit_inner
@@ -280,12 +287,17 @@ def _set_inside(basis, apart, t, out):
 
 
 @jit_inner
-def from_basis(A, basis, apart, t, out):
-    """``out = A^T A_B^-T t``, exact on B and by G on E."""
-    dual = np.empty(t.size)
+def out_of_basis(A, basis, apart, t, dual, out):
+    """``out = A^T A_B^-T t``, exact on B and by G on E, with `dual` (m) as work space."""
     rmatvec(basis.inverse, t, dual)
     rmatvec(A, dual, out)
     _set_inside(basis, apart, t, out)
+
+
+@jit_inner
+def from_basis(A, basis, apart, t, out):
+    """``out = A^T A_B^-T t``, exact on B and by G on E."""
+    out_of_basis(A, basis, apart, t, np.empty(t.size), out)
 
 
 @jit_inner

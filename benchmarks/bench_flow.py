@@ -42,24 +42,31 @@ class Gaussian:
 class Accuracy:
     """Largest error over rtol against the reference table."""
 
-    version = "1"
+    # Of one tolerance it hung on the last bits of LAPACK's tables, from 0.006 to 0.017.
+    version = "2"
     timeout = 300
     params = ("auto", "radau")
     param_names = ("method",)
 
     def track_error(self, method: str) -> float:
-        """At rtol 1e-9; 5 is the limit."""
-        import fastdln as fd
-
-        worst = 0.0
-        for case in reference("gradient_flow"):
-            problem = fd.Problem(np.array(case["A"], float), np.array(case["y"], float))
-            p, alpha = float(case["p"]), float(case["alpha"])
-            exact = np.array([[float(v) for v in row["psi"]] for row in case["rows"]])
-            t = [float(row["t"]) for row in case["rows"]]
-            psi = fd.gradient_flow(problem, p, alpha, t, method=method, rtol=1e-9).psi
-            worst = max(worst, float(np.max(np.abs(psi - exact) / (np.abs(exact) + alpha**p))))
-        assert worst <= 5e-9, f"error {worst:.2e}, 5e-9 is the limit"
-        return worst / 1e-9
+        """At rtol 1e-4, 1e-6, 1e-8 and 1e-10; 5 is the limit."""
+        worst = max(_error(method, rtol) / rtol for rtol in (1e-4, 1e-6, 1e-8, 1e-10))
+        assert worst <= 5.0, f"error {worst:.2e} rtol, 5 rtol is the limit"
+        return worst
 
     track_error.unit = "rtol"  # type: ignore[attr-defined]
+
+
+def _error(method: str, rtol: float) -> float:
+    """The largest over all cases and coordinates, relative to |psi| + eps."""
+    import fastdln as fd
+
+    worst = 0.0
+    for case in reference("gradient_flow"):
+        problem = fd.Problem(np.array(case["A"], float), np.array(case["y"], float))
+        p, alpha = float(case["p"]), float(case["alpha"])
+        exact = np.array([[float(v) for v in row["psi"]] for row in case["rows"]])
+        t = [float(row["t"]) for row in case["rows"]]
+        psi = fd.gradient_flow(problem, p, alpha, t, method=method, rtol=rtol).psi
+        worst = max(worst, float(np.max(np.abs(psi - exact) / (np.abs(exact) + alpha**p))))
+    return worst

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fastdln._flow_engine import Observed, Segments
 from fastdln._pairs import exponent_pair, log_eps_pair
 from fastdln.functions import h_inverse_slack
-from fastdln.kernels.collocation_tables import modes, tables
+from fastdln.kernels.collocation_modes import modes
+from fastdln.kernels.collocation_tables import tables
 from fastdln.kernels.collocation_weights import FLOW
 from fastdln.kernels.flow_collocation import Rows, State, collocation_piece
 from fastdln.kernels.flow_collocation import Segments as Kept
@@ -120,11 +121,9 @@ def _radau(stages: int) -> Radau:
         out[:stages, lanes] = x
         return out
 
-    T, degree = np.linalg.inv(table.D[0]), np.arange(1.0, stages + 1.0)[:, np.newaxis]
     return Radau(
-        table.nodes, table.basis, degree * (table.basis @ T), wide(table.D[0][-1]),
-        wide(table.D0[0]), by_modes((mode.W @ T).T), by_modes(mode.W.T), by_modes(mode.V).T.copy(),
-        mode.mu,
+        table.nodes, table.basis, mode.slopes, wide(table.D[0][-1]), wide(table.D0[0]),
+        by_modes(mode.WT.T), by_modes(mode.W.T), by_modes(mode.V).T.copy(), mode.mu,
     )  # fmt: skip
 
 

@@ -18,10 +18,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ORDERS", "Modes", "Tables", "all_tables", "modes", "tables"]
+__all__ = [
+    "ORDERS",
+    "PRECISION",
+    "Digits",
+    "Exact",
+    "Tables",
+    "all_tables",
+    "digits",
+    "inverse",
+    "tables",
+]
 
 Array = NDArray[np.float64]
+Exact = list[list[Decimal]]
 
+PRECISION = 50
 ORDERS = (3, 5, 7, 9)  # numbers of stages
 _SIZE = ORDERS[-1]
 # 1 / the real eigenvalue of the derivative matrix: the shift of the error estimate
@@ -71,7 +83,8 @@ def _radau_nodes(s: int) -> list[Decimal]:
     return nodes
 
 
-def _inverse(matrix: list[list[Decimal]]) -> list[list[Decimal]]:
+def inverse(matrix: Exact) -> Exact:
+    """By Gauss and Jordan."""
     n = len(matrix)
     rows = [[*row, *(Decimal(int(i == j)) for j in range(n))] for i, row in enumerate(matrix)]
     for k in range(n):
@@ -86,31 +99,46 @@ def _inverse(matrix: list[list[Decimal]]) -> list[list[Decimal]]:
     return [row[n:] for row in rows]
 
 
+class Digits(NamedTuple):
+    """Nodes, basis and D of `Tables` with fifty digits."""
+
+    nodes: list[Decimal]
+    basis: Exact
+    D: list[Exact]
+
+
+@functools.cache
+def digits(s: int) -> Digits:
+    """Of s stages."""
+    with localcontext(prec=PRECISION):
+        c = _radau_nodes(s)
+        # values at the nodes = V coefficients, powers 1 ... s; coefficients = basis values
+        basis = inverse([[t ** (k + 1) for k in range(s)] for t in c])
+        D = [[_derivative(basis, t, q) for t in c] for q in range(1, s + 1)]
+        return Digits(c, basis, D)
+
+
+def _derivative(basis: Exact, t: Decimal, q: int) -> list[Decimal]:
+    """The q-th derivative at t over q!, from the values at the nodes."""
+    s, one = len(basis), Decimal(1)
+    powers = [
+        math.comb(k + 1, q) * (t ** (k + 1 - q) if k + 1 > q else one) if k + 1 >= q else Decimal(0)
+        for k in range(s)
+    ]
+    return [sum((powers[k] * basis[k][j] for k in range(s)), Decimal(0)) for j in range(s)]
+
+
 @functools.cache
 def tables(s: int) -> Tables:
     """Nodes and matrices for s stages."""
-    with localcontext(prec=50):
-        c = _radau_nodes(s)
-        # values at the nodes = V coefficients, powers 1 ... s
-        V = [[t ** (k + 1) for k in range(s)] for t in c]
-        basis = _inverse(V)  # coefficients = basis values
-
-        def derivative(t: Decimal, q: int) -> list[Decimal]:
-            powers = [
-                Decimal(math.comb(k + 1, q)) * (t ** (k + 1 - q) if k + 1 > q else Decimal(1))
-                if k + 1 >= q
-                else Decimal(0)
-                for k in range(s)
-            ]
-            return [sum((powers[k] * basis[k][j] for k in range(s)), Decimal(0)) for j in range(s)]
-
-        D = [[derivative(t, q) for t in c] for q in range(1, s + 1)]
-        D0 = [derivative(Decimal(0), q) if q <= s else [] for q in range(1, s + 1)]
+    exact = digits(s)
+    with localcontext(prec=PRECISION):
+        D0 = [_derivative(exact.basis, Decimal(0), q) for q in range(1, s + 1)]
     return Tables(
-        np.array([float(t) for t in c]),
-        np.array(D, dtype=float),
+        np.array(exact.nodes, dtype=float),
+        np.array(exact.D, dtype=float),
         np.array(D0, dtype=float),
-        np.array(basis, dtype=float),
+        np.array(exact.basis, dtype=float),
         _SHIFT[s],
     )
 
@@ -127,32 +155,3 @@ def all_tables() -> tuple[Array, Array, Array, Array, Array]:
         nodes[k, :s], basis[k, :s, :s], shift[k] = one.nodes, one.basis, one.shift
         D[k, :s, :s, :s], D0[k, :s, :s] = one.D, one.D0
     return nodes, D, D0, basis, shift
-
-
-class Modes(NamedTuple):
-    """T = D^-1 = V diag(mu) W, W = V^-1, complex pairs as two real columns each."""
-
-    mu: Array  # (2, modes): eigenvalues, the real one first
-    W: Array  # (s, s): row 0 real; rows 1 and 2 real and imaginary part of the first pair, ...
-    V: Array  # (s, s): inverse of W
-
-
-@functools.cache
-def modes(s: int) -> Modes:
-    """The eigenvectors of T; only Newton's corrections go through them."""
-    values, vectors = np.linalg.eig(tables(s).D[0])
-    rows = np.linalg.inv(vectors)
-    order = np.argsort(values.imag)
-    chosen = [int(np.argmin(np.abs(values.imag)))]
-    chosen += [int(k) for k in order if values[k].imag > 1e-6]
-    W = np.empty((s, s))
-    for q, k in enumerate(chosen):
-        row = rows[k] / np.max(np.abs(rows[k]))
-        if q == 0:
-            W[0] = row.real
-        else:
-            W[2 * q - 1], W[2 * q] = row.real, row.imag
-    mu = 1.0 / values[chosen]
-    mu[0] = mu[0].real
-    V = np.asarray(np.linalg.inv(W), dtype=float)
-    return Modes(np.array([mu.real, mu.imag]), W, V)

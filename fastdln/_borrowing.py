@@ -40,6 +40,9 @@ def _makes_arrays(state: Any, models: Any) -> bool:
     """Whether the function makes an object that is counted, or returns one."""
     if models[state.return_type].contains_nrt_meminfo():
         return True
+    counted = (kind for kind in state.typemap.values() if models[kind].contains_nrt_meminfo())
+    if not all(map(_holds_arrays, counted)):  # even looking into a list asks for the counts
+        return True
     for block in state.func_ir.blocks.values():
         for one in block.body:
             if not isinstance(one, ir.Assign):
@@ -52,6 +55,13 @@ def _makes_arrays(state: Any, models: Any) -> bool:
             ):
                 return True
     return False
+
+
+def _holds_arrays(kind: Any) -> bool:
+    """Whether it is an array, or a tuple of such."""
+    if isinstance(kind, BaseTuple):
+        return all(isinstance(part, types.Number) or _holds_arrays(part) for part in kind)
+    return isinstance(kind, types.Array | types.Boolean)
 
 
 def _is_view(expr: Any, typemap: Any) -> bool:

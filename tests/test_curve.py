@@ -60,8 +60,7 @@ def test_a_curve_below_the_smallest_double_is_cheap_and_counts_all_its_work(monk
 
     counted("from_least_norm", lambda start: start.factorisations)
     counted("go_on", lambda start: start.factorisations)
-    counted("follow", lambda result: result[1])
-    counted("polish", lambda result: result[2])
+    counted("go_along", lambda result: result[2])
     problem = fd.datasets.gaussian(40, 300, 6).problem
     log_alpha = np.linspace(-300.0, -900.0, 200)
     curve = fd.flow_limit(problem, 2.0, log_alpha=log_alpha)

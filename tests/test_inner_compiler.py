@@ -102,6 +102,11 @@ def chosen(x, index):
     return x[index].sum()  # a copy, though only an index
 
 
+@jit_inner
+def first_of(pairs):
+    return pairs[0].first[0, 0]
+
+
 def counts(dispatcher):
     (found,) = dispatcher.overloads.values()
     own = str(found.library._final_module.get_function(found.fndesc.llvm_func_name))
@@ -115,13 +120,13 @@ def test_references_are_counted_where_an_array_is_made():
         total = 0.0
         for i in range(2):
             total += weighed(pair, i) + largest_of_copy(pair.first[i]) + chosen(x[i], index)
-        return total
+        return total + first_of([pair, pair])
 
     x, index = np.arange(6.0).reshape(2, 3), np.array([0, 2])
     _nrt_python.memsys_enable_stats()
     before = rtsys.get_allocation_stats()
     for _ in range(100):
-        assert outer(x, index) == 38.0
+        assert outer(x, index) == 38.0 + x[0, 0]
     after = rtsys.get_allocation_stats()
     _nrt_python.memsys_disable_stats()
     assert after.alloc - before.alloc == after.free - before.free > 100
@@ -129,6 +134,7 @@ def test_references_are_counted_where_an_array_is_made():
     assert counts(copied)
     assert counts(largest_of_copy)
     assert counts(chosen)
+    assert counts(first_of)
 
 
 def test_options_compare_as_those_of_numba():

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.nojit
 
 def inverse_derivative(s):
     """T by integrals of Lagrange's polynomials, from nodes that are roots of P_s - P_(s-1)."""
+
     def legendre(n):
         return [
             (-1) ** (n + k) * mpmath.binomial(n, k) * mpmath.binomial(n + k, k)

@@ -3,6 +3,7 @@
 import gc
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 from numba.core.compiler import Flags
@@ -114,7 +115,7 @@ def counts(dispatcher):
 
 
 def test_references_are_counted_where_an_array_is_made():
-    @jit
+    @numba.njit  # not found in a cache
     def outer(x, index):
         pair = Pair(x, x + 1.0)
         total = 0.0

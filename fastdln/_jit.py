@@ -27,9 +27,10 @@ _CACHE = os.environ.get("FASTDLN_CACHE", "1") != "0"
 
 
 def _kernel_digest() -> str:
-    """Hash of all kernel sources: numba alone would not notice a changed callee."""
-    digest = hashlib.sha256(os.environ.get("FASTDLN_FMA", "").encode())
-    for path in sorted((Path(__file__).parent / "kernels").glob("*.py")):
+    """Hash of all kernels and of how they are compiled: numba would not notice a changed callee."""
+    digest, here = hashlib.sha256(os.environ.get("FASTDLN_FMA", "").encode()), Path(__file__).parent
+    compilers = (here / name for name in ("_borrowing.py", "_inner_compiler.py", "_jit.py"))
+    for path in (*sorted((here / "kernels").glob("*.py")), *compilers):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

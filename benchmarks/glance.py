@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import gate
@@ -31,16 +31,26 @@ class Change(NamedTuple):
     median: float | None
 
 
-def section(releases: list[tuple[str, list[Entry]]]) -> Iterator[str]:
-    """Lines of markdown; nothing for a single release."""
+def section(
+    releases: list[tuple[str, list[Entry]]], processors: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Lines of markdown; nothing for a single release.
+
+    `processors`: those of releases that were not recorded on the usual one. Times of two
+    processors are not compared.
+    """
     if len(releases) < 2:
         return
+    processors = processors or {}
     yield "## At a glance\n"
     yield "| release | against | kind | same | better | worse | median ratio |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     losses = []
     for (old, before), (new, after) in itertools.pairwise(releases):
         for kind, (prefixes, factor) in KINDS.items():
+            if kind == "time" and processors.get(old) != processors.get(new):
+                yield f"| {new} | {old} | time | another processor: not compared | - | - | - |"
+                continue
             change = compare(_values(before, prefixes), _values(after, prefixes), factor)
             counts = f"{change.same} | {len(change.gained)} | {len(change.lost)}"
             middle = f"{change.median:.3g}" if change.median else "-"

@@ -38,7 +38,9 @@ def page(folder: Path | None = None) -> str:
         for release in gate.releases()
         if (entries := gate.results_of(release["commit"], folder))
     ]
-    parts = [_HEAD, *_environment(releases), *glance.section(releases)]
+    known = gate.releases()
+    processors = {r["version"]: r["processor"] for r in known if "processor" in r}
+    parts = [_HEAD, *_environment(releases, processors), *glance.section(releases, processors)]
     everything = [entry for _, entries in releases for entry in entries]
     names = sorted({name for entry in everything for name in entry["results"]})
     for title, prefixes in KINDS.items():
@@ -53,11 +55,14 @@ def _kind(name: str) -> str:
     return name.rsplit(".", 1)[-1].partition("_")[0] + "_"
 
 
-def _environment(releases: list[tuple[str, list[Entry]]]) -> Iterator[str]:
+def _environment(
+    releases: list[tuple[str, list[Entry]]], processors: dict[str, str]
+) -> Iterator[str]:
     for version, entries in releases:
         pinned = sorted(entries[0]["requirements"].items())
         versions = ", ".join(f"{package} {number}" for package, number in pinned)
-        yield f"- {version}: commit `{entries[0]['commit_hash'][:8]}`, {versions}"
+        where = f"; on {processors[version]}" if version in processors else ""
+        yield f"- {version}: commit `{entries[0]['commit_hash'][:8]}`, {versions}{where}"
     yield ""
 
 

@@ -199,6 +199,11 @@ def test_the_head_of_the_history_compares_each_release_with_the_one_before():
     assert "| 9.8.8 | 9.8.7 | time (factor 1.5) | 0 | 0 | 1 | 2 |" in lines
     assert "- 9.8.8: `bench_limits.PublishedFigure.time_all, threads 2`, 2 times" in lines
     assert list(glance.section([("9.8.7", [record_entry()])])) == []
+    two = [("9.8.7", [record_entry()]), ("9.8.8", [slower])]
+    text = "\n".join(glance.section(two, {"9.8.8": "another processor"}))
+    assert "| 9.8.8 | 9.8.7 | time | another processor: not compared |" in text
+    assert "accuracy and work" in text
+    assert "PublishedFigure" not in text
 
 
 def test_history_has_every_recorded_release(root):

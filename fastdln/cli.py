@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fastdln import __version__
-from fastdln._cli_common import FORMATS, UsageError
+from fastdln._cli_common import FORMATS, UsageError, mistakes_of_the_user
 from fastdln._cli_problem import run_descend, run_flow, run_limit, run_minimizer, run_rate
 from fastdln._cli_studies import EPS_MIN, run_experiment, run_figure, run_report, run_sweep
 
@@ -289,7 +289,8 @@ def _warmup(arguments: argparse.Namespace) -> None:
     from fastdln._threads import thread_count
     from fastdln._warmup import compile_all
 
-    jobs = thread_count() if arguments.jobs is None else check_count("jobs", arguments.jobs, 1)
+    with mistakes_of_the_user():
+        jobs = thread_count() if arguments.jobs is None else check_count("jobs", arguments.jobs, 1)
     start = time.perf_counter()
     compile_all(jobs)
     print(f"every kernel is compiled; {time.perf_counter() - start:.1f} s")

@@ -15,16 +15,14 @@ pytestmark = pytest.mark.nojit
 def inverse_derivative(s):
     """T by integrals of Lagrange's polynomials, from nodes that are roots of P_s - P_(s-1)."""
 
-    def legendre(n):
-        return [
-            (-1) ** (n + k) * mpmath.binomial(n, k) * mpmath.binomial(n + k, k)
-            for k in range(n + 1)
-        ]
+    def polynomial(t):
+        return mpmath.legendre(s, 2 * t - 1) - mpmath.legendre(s - 1, 2 * t - 1)
 
-    polynomial = [a - b for a, b in zip(legendre(s), [*legendre(s - 1), 0], strict=True)]
-    node = sorted(
-        mpmath.re(t) for t in mpmath.polyroots(polynomial[::-1], maxsteps=500, extraprec=500)
-    )
+    grid = np.linspace(0.0, 1.0, 1000)  # its roots are further apart
+    signs = np.sign([float(polynomial(t)) for t in grid[:-1]])
+    starts = grid[:-2][signs[:-1] != signs[1:]]
+    node = [mpmath.findroot(polynomial, (t, t + grid[1]), solver="ridder") for t in starts]
+    node.append(mpmath.mpf(1))
     # rows of V^-1 are the coefficients of Lagrange's polynomials, degrees 0 ... s - 1
     V = mpmath.matrix([[t**k for k in range(s)] for t in node])
     integrals = mpmath.matrix([[t ** (k + 1) / (k + 1) for k in range(s)] for t in node])

@@ -11,7 +11,7 @@ next to nothing: NumPy and numba come with the first name that needs them.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 _HOME = {  # public name -> the module that defines it
     "Activation": "flow",
